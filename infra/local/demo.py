@@ -1,0 +1,162 @@
+"""From landing files to answers over HTTP and a report: the documented commands, one after the other.
+
+    python infra/local/demo.py --source conf/sources/complete_journey.yaml --work var/demo
+    python infra/local/demo.py --source conf/sources/online_retail.yaml --data FOLDER --work var/retail
+
+Each command is shown before it runs and can be typed by hand (for those of Ray and Serve say `. WORK/ray/client.sh`
+first). What it prints goes to WORK/logs/; the first that fails ends the demo with its own sentence. A rerun in the
+same WORK goes on from what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import signal
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import ray_cluster
+from stages import Stages
+
+from tenure.errors import Busy, TenureError, WrongInput
+
+SIZES = {"full": "", "smoke": "_smoke"}  # which of conf/train/*.yaml
+SETUP = Path("var/logs/setup.json")
+DRIVER_MEMORY = "4g"
+HTTP_PORT = 8000  # another one where it is taken
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Where it runs, on whose files, with models of which size."""
+
+    source: str
+    data: str | None
+    work: Path
+    size: str
+
+    @property
+    def at(self) -> list[str]:
+        return ["--set", f"env.work={self.work}"]
+
+    @property
+    def on(self) -> list[str]:
+        data = ["--set", f"source.data={self.data}"] if self.data else []
+        return ["--set", f"source={self.source}", *data]
+
+    def settings(self, model: str) -> list[str]:
+        return ["--config", f"conf/train/{model}{SIZES[self.size]}.yaml", *self.at]
+
+
+def run(demo: Demo) -> None:
+    stages = Stages(demo.work / "logs")
+    if SETUP.exists():
+        stages.took("setup", json.loads(SETUP.read_text())["seconds"])
+    spark = ("spark-submit", "--properties-file", "var/jars/spark.properties", "--driver-memory", DRIVER_MEMORY)
+    job = ("ray", "job", "submit", "--log-style", "record", "--", "python")
+    stages.run("refresh", *spark, "jobs/refresh.py", *demo.at, *demo.on)
+    with ray(stages, demo.work):
+        stages.run("recommender", *job, "ray_apps/train/fit_factors.py", *demo.settings("recommender"))
+        stages.run("churn", *job, "ray_apps/train/fit_task.py", *demo.settings("churn"), *demo.on)
+        stages.run("score", *job, "ray_apps/batch/score_members.py", *demo.at)
+        stages.run("publish", "python", "jobs/publish_members.py", *demo.at)
+        port = ray_cluster.free_port(HTTP_PORT)
+        url = f"http://127.0.0.1:{port}"
+        stages.run("serve_start", "serve", "start", "--http-host", "127.0.0.1", "--http-port", str(port))
+        serve = ("serve", "run", "ray_apps.serve.members:build", "config=conf/serve/members.yaml")
+        with stages.serving("serve", *serve, f"env.work={demo.work}", is_ready=partial(is_ready, url)):
+            stages.run("requests", "python", "infra/local/ask_members.py", "--work", str(demo.work), "--url", url)
+    stages.run("report", "python", "jobs/write_report.py", *demo.at, *demo.on)
+
+
+@contextmanager
+def ray(stages: Stages, work: Path) -> Iterator[None]:
+    """A Ray cluster while the block runs, known to the commands in it."""
+    try:
+        stages.run("ray", "python", "infra/local/ray_cluster.py", "start", "--work", str(work))
+        stages.environment |= ray_cluster.client_of(work)
+        yield
+    finally:
+        ray_cluster.stop(work)
+
+
+def is_ready(url: str) -> bool:
+    """Whether every model is loaded."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as response:  # noqa: S310  our own address
+            return response.status == 200
+    except OSError:
+        return False
+
+
+@contextmanager
+def alone(work: Path) -> Iterator[None]:
+    """One demo at a time in a folder.
+
+    Raises:
+        Busy: if another one is under way there.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Busy(f"another demo is under way in {work}; wait for it, or name another WORK") from None
+        yield
+
+
+def parsed() -> Demo:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", default="conf/sources/complete_journey.yaml", help="the shop's YAML")
+    parser.add_argument("--data", help="the folder of its landing files, where the YAML names none")
+    parser.add_argument("--work", type=Path, default=Path("var/demo"), help="the folder that everything goes to")
+    parser.add_argument("--size", choices=SIZES, default="full", help="smoke: conf/train/*_smoke.yaml")
+    return Demo(**vars(parser.parse_args()))
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends then, too
+    demo = parsed()
+    try:
+        if not Path(demo.source).is_file():
+            raise WrongInput(f"SOURCE={demo.source} is no file; name one of conf/sources/*.yaml or your own")
+        with alone(demo.work):
+            began = time.monotonic()
+            run(demo)
+    except TenureError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    print(f"\n{closing(demo, time.monotonic() - began)}")
+
+
+def closing(demo: Demo, seconds: float) -> str:
+    summary = json.loads((demo.work / "summary.json").read_text())
+    churn, recommender = summary["models"]["churn"], summary["models"]["recommender"]
+    lines = [
+        f"Done in {seconds:.0f} s.",
+        f"  churn        ROC AUC {churn['metrics']['roc_auc']:.3f}, LightGBM "
+        f"{churn['baselines']['lightgbm']['roc_auc']:.3f}; {answers(churn)}",
+        f"  recommender  NDCG@10 on new items {recommender['metrics']['new_items']['ndcg_at_10']:.4f}, popularity "
+        f"{recommender['baselines']['popularity']['new_items']['ndcg_at_10']:.4f}; {answers(recommender)}",
+        f"  serving      {summary['serving']['requests']} requests, {summary['serving']['errors']} errors, "
+        f"median {summary['serving']['p50_ms']:.0f} ms",
+        f"To look at: {demo.work}/report.html and {demo.work}/summary.json",
+        f"To ask it yourself: make serve WORK={demo.work}",
+    ]
+    return "\n".join(lines)
+
+
+def answers(model: dict) -> str:
+    return f"version {model['version']}, {model['gate']['champion']} answers"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""A Ray cluster of this one machine: token authentication, dashboard on loopback, stopped without touching any other.
+
+python infra/local/ray_cluster.py start --work var/demo
+. var/demo/ray/client.sh                      # ray and serve now find the cluster and its token
+ray job list
+python infra/local/ray_cluster.py stop --work var/demo
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from tenure.errors import Busy, Refused, TenureError
+from tenure.privacy.secrets import make_secret
+
+DASHBOARD_PORT = 8265  # Ray's own; another one where it is taken
+STARTS_WITHIN_S = 180
+ENDS_GENTLY_WITHIN_S = 3
+STOPS_WITHIN_S = 20
+
+
+def start(work: Path, *, cpus: float, object_store_mb: int) -> Mapping[str, str]:
+    """Starts a head node whose files and token lie below ``work``; what a client's environment must say is returned.
+
+    Raises:
+        Refused: if it does not come up; the end of its log is in the message.
+    """
+    if running := _running(work):
+        return running["client"]
+    folder = work / "ray"
+    folder.mkdir(parents=True, exist_ok=True)
+    make_secret("ray_token", work / "secrets")
+    # Ray's sockets lie below its folder, and a socket's path has 107 characters at most.
+    session = tempfile.mkdtemp(prefix="tenure-ray-")
+    gcs, dashboard = free_port(), free_port(DASHBOARD_PORT)
+    client = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str((work / "secrets" / "ray_token").resolve()),
+        "RAY_ADDRESS": f"127.0.0.1:{gcs}",
+        "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard}",
+        "RAY_DASHBOARD_ADDRESS": f"http://127.0.0.1:{dashboard}",
+    }
+    command = [
+        *("ray", "start", "--head", "--block", "--disable-usage-stats", "--temp-dir", session),
+        *("--node-ip-address", "127.0.0.1", "--port", str(gcs)),
+        *("--include-dashboard", "true", "--dashboard-host", "127.0.0.1", "--dashboard-port", str(dashboard)),
+        *("--dashboard-agent-listen-port", str(free_port()), "--ray-client-server-port", str(free_port())),
+        *("--num-cpus", f"{cpus:g}", "--object-store-memory", str(object_store_mb * 1_000_000)),
+    ]
+    with (folder / "head.log").open("w") as log:
+        # Jobs find their python on the head's PATH: the one that runs this file.
+        head = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_head_environment(client), process_group=0
+        )
+    (folder / "cluster.json").write_text(json.dumps({"pid": head.pid, "session": session, "client": client}, indent=1))
+    (folder / "client.sh").write_text("".join(f"export {name}={value}\n" for name, value in client.items()))
+    try:
+        _wait_until_up(head, client, folder / "head.log")
+    except BaseException:
+        stop(work)
+        raise
+    return client
+
+
+def client_of(work: Path) -> Mapping[str, str]:
+    """The same of the cluster that was started before."""
+    return json.loads((work / "ray" / "cluster.json").read_text())["client"]
+
+
+def stop(work: Path) -> bool:
+    """Ends every process of the cluster below ``work``, and no other; whether there was one."""
+    state = work / "ray" / "cluster.json"
+    if not state.exists():
+        return False
+    cluster = json.loads(state.read_text())
+    began = time.monotonic()
+    while processes := _processes(cluster):
+        waited = time.monotonic() - began
+        for pid in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM if waited < ENDS_GENTLY_WITHIN_S else signal.SIGKILL)
+        time.sleep(0.5)
+        if waited > STOPS_WITHIN_S:
+            raise Busy(f"processes {processes} of the Ray cluster in {work} do not end; end them by hand")
+    shutil.rmtree(cluster["session"], ignore_errors=True)
+    state.unlink()
+    return True
+
+
+def _running(work: Path) -> dict | None:
+    """What ``start`` wrote, where that cluster still answers; what is left of one that does not is cleared away."""
+    state = work / "ray" / "cluster.json"
+    if not state.exists():
+        return None
+    cluster = json.loads(state.read_text())
+    if _answers(cluster["client"]):
+        return cluster
+    stop(work)
+    return None
+
+
+def _head_environment(client: Mapping[str, str]) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if name not in client}
+    auth = {name: client[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")}
+    patience = {"RAY_raylet_start_wait_time_s": str(STARTS_WITHIN_S)}
+    # Ray lets workers give way to everything else (niceness 15): on two cores they would then stand still.
+    fair = {"RAY_worker_niceness": "0"}
+    return {**own, **auth, **patience, **fair, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def free_port(wanted: int = 0) -> int:
+    """``wanted``, or another one where it is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return probe.getsockname()[1]
+    raise Busy("no port is free on 127.0.0.1")
+
+
+def _answers(client: Mapping[str, str]) -> bool:
+    token = Path(client["RAY_AUTH_TOKEN_PATH"]).read_text().strip()
+    request = urllib.request.Request(  # noqa: S310  the address is our own
+        f"{client['RAY_DASHBOARD_ADDRESS']}/api/jobs/", headers={"Authorization": f"Bearer {token}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
+            return response.status == 200
+    except OSError:
+        return False
+
+
+def _wait_until_up(head: subprocess.Popen[bytes], client: Mapping[str, str], log: Path) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    # The dashboard answers before the node is whole, and a node that fails then takes it down again.
+    while "Ray runtime started" not in log.read_text() or not _answers(client):
+        if head.poll() is not None or time.monotonic() > deadline:
+            raise Refused(f"Ray did not start; the end of {log} says why:\n{log.read_text()[-2000:]}")
+        time.sleep(0.3)
+
+
+def _processes(cluster: dict) -> list[int]:
+    """The head's process group, and whatever was started with this cluster's session folder among its arguments."""
+    session = cluster["session"].encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            is_zombie = "\nState:\tZ" in (entry / "status").read_text()
+            in_group = os.getpgid(int(entry.name)) == cluster["pid"]
+            if not is_zombie and (in_group or session in (entry / "cmdline").read_bytes()):
+                found.append(int(entry.name))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=("start", "stop"))
+    parser.add_argument("--work", type=Path, default=Path("var/demo"), help="the folder of logs and token")
+    parser.add_argument("--cpus", type=float, default=2 * (os.cpu_count() or 1), help="CPUs that Ray may give away")
+    parser.add_argument("--object-store-mb", type=int, default=1000, help="shared memory for objects")
+    arguments = parser.parse_args()
+    try:
+        if arguments.action == "stop":
+            print("Ray is stopped" if stop(arguments.work) else f"no Ray cluster in {arguments.work}")
+            return
+        client = start(arguments.work, cpus=arguments.cpus, object_store_mb=arguments.object_store_mb)
+    except TenureError as error:
+        print(f"ray_cluster.py: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    print(f"Ray is up: {client['RAY_DASHBOARD_ADDRESS']}; to use it: . {arguments.work}/ray/client.sh")
+
+
+if __name__ == "__main__":
+    main()

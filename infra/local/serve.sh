@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Serves the models of a work folder until Ctrl-C, on a Ray cluster of its own.
+#
+#     bash infra/local/serve.sh var/demo 8000
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+work=${1:-var/demo}
+port=${2:-8000}
+trap 'python infra/local/ray_cluster.py stop --work "$work"' EXIT
+python infra/local/ray_cluster.py start --work "$work"
+. "$work/ray/client.sh"
+serve start --http-host 127.0.0.1 --http-port "$port"
+serve run ray_apps.serve.members:build config=conf/serve/members.yaml env.work="$work"

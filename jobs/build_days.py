@@ -1,0 +1,87 @@
+"""Sums what members did on each day into tiles, and their whole lives into running totals.
+
+    spark-submit --properties-file var/jars/spark.properties jobs/build_days.py
+    python jobs/build_days.py --set env.work=var/demo
+
+Only member-days of which something new is known are summed again, whatever the size of the lake.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from tenure.config.command import command
+from tenure.config.env import Env
+from tenure.config.settings import Settings
+from tenure.config.source import Source
+from tenure.contracts.gold import MEMBER_TOTALS
+from tenure.contracts.gold import member_days as contract
+from tenure.contracts.silver import CAMPAIGN_TOUCHES, ORDER_LINES
+from tenure.spark.days import member_days
+from tenure.spark.news import days_with_news, news
+from tenure.spark.night import Night, night
+from tenure.spark.parts import MEMBER_DAY
+from tenure.spark.runs import JobRun, described, job_run
+from tenure.spark.session import session
+from tenure.spark.totals import member_totals
+
+
+class BuildDays(Settings):
+    env: Env
+    source: Source
+
+
+def run(spark: SparkSession, config: BuildDays) -> None:
+    with job_run(spark, config.env.lake_root, "build_days") as job:
+        build = night(spark, config.env, config.source)
+        _tiles(build, job)
+        _totals(build, job)
+
+
+def _tiles(build: Night, job: JobRun) -> None:
+    table = contract(build.shop)
+    after = build.opened(table)
+    lines, touches = build.read(ORDER_LINES), build.read(CAMPAIGN_TOUCHES)
+    with described(build.spark, f"build_days: look for lines and touches after batch {after}"):
+        fresh = news((lines, touches), after)
+    job.read["order_lines and campaign_touches"] = fresh.rows
+    if not fresh:
+        job.nothing_new("no lines or touches that the tiles do not hold")
+        return
+    with described(build.spark, f"build_days: tiles of {len(fresh.known_on)} days with {fresh.rows:,} new rows"):
+        if after:
+            lines, touches = (rows.where(fresh.within("day")) for rows in (lines, touches))
+            touched = days_with_news(lines, after).union(days_with_news(touches, after)).distinct()
+            lines, touches = (rows.join(touched, list(MEMBER_DAY), "left_semi") for rows in (lines, touches))
+        written = build.put(member_days(lines, touches, build.shop), table, after, fresh)
+    job.wrote["member_days"] = written
+    job.says(f"{written:,} tiles from {fresh.rows:,} new lines and touches of {len(fresh.known_on)} days")
+
+
+def _totals(build: Night, job: JobRun) -> None:
+    after = build.opened(MEMBER_TOTALS)
+    tiles = build.read(contract(build.shop))
+    standing = build.read(MEMBER_TOTALS).where(F.col("superseded_on").isNull())
+    changed = tiles
+    if after:
+        lines, touches = build.read(ORDER_LINES), build.read(CAMPAIGN_TOUCHES)
+        fresh = news((lines, touches), after)
+        if not fresh:
+            return
+        touched = days_with_news(lines, after).union(days_with_news(touches, after)).distinct()
+        changed = tiles.where(fresh.within("day")).join(touched, list(MEMBER_DAY), "left_semi")
+    with described(build.spark, f"build_days: running totals after batch {after}"):
+        rows = member_totals(changed, standing, tiles, build.shop.buckets)
+        written = build.merge(rows, MEMBER_TOTALS, None) if after else build.append(rows, MEMBER_TOTALS)
+    job.wrote["member_totals"] = written
+    job.says(f"{written:,} running totals written")
+
+
+if __name__ == "__main__":
+    command(
+        BuildDays,
+        lambda config: run(session("build_days", config.env), config),
+        says=__doc__ or "",
+        config="conf/jobs/build_days.yaml",
+    )

@@ -1,0 +1,62 @@
+"""Writes which member took which product on which day, for factorization to learn from.
+
+    spark-submit --properties-file var/jars/spark.properties jobs/build_interactions.py
+    python jobs/build_interactions.py --set env.work=var/demo
+
+Only member-days of which something new is known are read again.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import SparkSession
+
+from tenure.config.command import command
+from tenure.config.env import Env
+from tenure.config.settings import Settings
+from tenure.config.source import Source
+from tenure.contracts.gold import interactions as contract
+from tenure.contracts.silver import ORDER_LINES
+from tenure.spark.interactions import interactions
+from tenure.spark.news import days_with_news, news
+from tenure.spark.night import Night, night
+from tenure.spark.parts import MEMBER_DAY
+from tenure.spark.runs import JobRun, described, job_run
+from tenure.spark.session import session
+
+
+class BuildInteractions(Settings):
+    env: Env
+    source: Source
+
+
+def run(spark: SparkSession, config: BuildInteractions) -> None:
+    with job_run(spark, config.env.lake_root, "build_interactions") as job:
+        _build(night(spark, config.env, config.source), job)
+
+
+def _build(build: Night, job: JobRun) -> None:
+    table = contract(build.shop)
+    after = build.opened(table)
+    lines = build.read(ORDER_LINES)
+    with described(build.spark, f"build_interactions: look for lines after batch {after}"):
+        fresh = news((lines,), after)
+    job.read["order_lines"] = fresh.rows
+    if not fresh:
+        job.nothing_new("no lines that the table does not hold")
+        return
+    with described(build.spark, f"build_interactions: {len(fresh.known_on)} days with {fresh.rows:,} new lines"):
+        if after:
+            lines = lines.where(fresh.within("day"))
+            lines = lines.join(days_with_news(lines, after), list(MEMBER_DAY), "left_semi")
+        written = build.put(interactions(lines, build.shop), table, after, fresh)
+    job.wrote["interactions"] = written
+    job.says(f"{written:,} interactions from {fresh.rows:,} new lines of {len(fresh.known_on)} days")
+
+
+if __name__ == "__main__":
+    command(
+        BuildInteractions,
+        lambda config: run(session("build_interactions", config.env), config),
+        says=__doc__ or "",
+        config="conf/jobs/build_interactions.yaml",
+    )

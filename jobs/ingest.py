@@ -1,0 +1,92 @@
+"""Lands a folder of files in bronze, as one batch; the same batch twice is one batch.
+
+    spark-submit --properties-file var/jars/spark.properties jobs/ingest.py --config conf/jobs/ingest.yaml
+    python jobs/ingest.py --set source.data=landing/2026-11-23 --set arrived_on=2026-11-23
+    python jobs/ingest.py --set source=conf/sources/online_retail.yaml --set source.data=data --set historical=true
+
+A batch is one call: its id is given, or made of what the files hold. It has arrived when it stands in ``batches``,
+which is written last: a killed ingest leaves nothing that anyone reads, and the next one puts its rows in their place.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+from pyspark.sql import SparkSession
+
+from tenure.config.command import command
+from tenure.config.env import Env
+from tenure.config.settings import Settings
+from tenure.config.source import Source
+from tenure.contracts.control import BATCHES
+from tenure.spark import delta
+from tenure.spark.landing import Arrival, Landing, land, landing
+from tenure.spark.mapping import check_mapping
+from tenure.spark.runs import JobRun, described, job_run
+from tenure.spark.schema import struct
+from tenure.spark.session import session
+
+
+class Ingest(Settings):
+    """``arrived_on``: the shop's day on which the batch came, by default today; a historical batch has none."""
+
+    env: Env
+    source: Source
+    batch_id: str | None = None
+    arrived_on: date | None = None
+    historical: bool | None = None  # by default as the source says; a batch with a day of arrival is none
+
+
+def run(spark: SparkSession, config: Ingest) -> bool:
+    """Lands the batch; whether there was anything new."""
+    with job_run(spark, config.env.lake_root, "ingest") as job:
+        brought = landing(config.source)
+        arrival = _arrival(spark, config, brought)
+        if arrival is None:
+            job.nothing_new("this batch has landed before; nothing is new")
+            return False
+        _land(spark, config, brought, arrival, job)
+        return True
+
+
+def _arrival(spark: SparkSession, config: Ingest, brought: Landing) -> Arrival | None:
+    """The batch's id, number and day; none where it has landed before."""
+    root, batch_id = config.env.lake_root, config.batch_id or brought.batch_id
+    delta.create(spark, root, BATCHES)
+    with described(spark, "ingest: look up earlier batches"):
+        before = delta.read(spark, root, BATCHES).select("batch_id", "batch_no").collect()
+    if batch_id in {row["batch_id"] for row in before}:
+        return None
+    batch_no = max((row["batch_no"] for row in before), default=0) + 1
+    return Arrival(batch_id=batch_id, batch_no=batch_no, arrived_on=_arrived_on(config))
+
+
+def _arrived_on(config: Ingest) -> date | None:
+    is_historical = config.source.historical if config.historical is None else config.historical
+    if config.arrived_on is not None:
+        return config.arrived_on
+    return None if is_historical else datetime.now(ZoneInfo(config.source.calendar)).date()
+
+
+def _land(spark: SparkSession, config: Ingest, brought: Landing, arrival: Arrival, job: JobRun) -> None:
+    root, landed = config.env.lake_root, dict.fromkeys((feed.table for feed in config.source.feeds.values()), 0)
+    for name in brought.files:
+        table = config.source.feeds[name].table
+        with described(spark, f"ingest: land {name} of batch {arrival.batch_no}"):
+            rows = land(spark, brought, name, arrival, root, from_position=landed[table], check=check_mapping)
+        job.read[name] = job.wrote[f"raw_{name}"] = rows
+        landed[table] += rows
+        job.says(f"batch {arrival.batch_no}: {rows:,} rows of {name} landed")
+    row = (arrival.batch_id, arrival.batch_no, arrival.arrived_on, datetime.now(UTC), landed)
+    with described(spark, f"ingest: batch {arrival.batch_no} has arrived"):
+        delta.append(spark.createDataFrame([row], struct(BATCHES)), root, BATCHES)
+
+
+if __name__ == "__main__":
+    command(
+        Ingest,
+        lambda config: run(session("ingest", config.env), config),
+        says=__doc__ or "",
+        config="conf/jobs/ingest.yaml",
+    )

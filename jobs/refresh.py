@@ -1,0 +1,130 @@
+"""A night: lands what came, cleans it, builds gold, and releases it all at once, or not at all.
+
+    spark-submit --properties-file var/jars/spark.properties jobs/refresh.py --config conf/jobs/refresh.yaml
+    python jobs/refresh.py --set env.work=var/demo
+    python jobs/refresh.py --set source=conf/sources/online_retail.yaml --set source.data=DIR --set env.work=var/retail
+    python jobs/refresh.py --set source.data=landing/2026-11-23 --set arrived_on=2026-11-23
+
+Readers see the release before until the last row is written. A refresh that was killed is undone by the next one, which
+begins where the last release stands. Exit codes: 0 done or nothing new, 2 wrong input, 3 a check refused the release,
+4 another refresh is running.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from pyspark.sql import Row, SparkSession
+from pyspark.sql import functions as F
+
+import build_days
+import build_events
+import build_features
+import build_interactions
+import clean
+import ingest
+import label
+from tenure.config.command import command
+from tenure.config.env import Env
+from tenure.config.settings import Settings
+from tenure.config.source import Source
+from tenure.contracts.gold import member_days
+from tenure.contracts.shop import shop_from_json
+from tenure.errors import WrongInput
+from tenure.spark.checks import check
+from tenure.spark.lock import only_one
+from tenure.spark.night import Night, night
+from tenure.spark.releases import last_release, rebuilt_tables, roll_back, write_release
+from tenure.spark.runs import JobRun, described, job_run
+from tenure.spark.session import session
+
+
+class Refresh(Settings):
+    """A night's landing files, in ``source.data``; the rest as for ``jobs/ingest.py``."""
+
+    env: Env
+    source: Source
+    batch_id: str | None = None
+    arrived_on: date | None = None
+    historical: bool | None = None
+
+
+def run(spark: SparkSession, config: Refresh) -> str:
+    """The id of the release that stands afterwards."""
+    root = config.env.lake_root
+    with only_one(spark, f"{config.env.work}/refresh.lock"), job_run(spark, root, "refresh") as job:
+        before = last_release(spark, root)
+        _check_shop(config.source, before)
+        _roll_back(spark, config, before, job)
+        _land_and_clean(spark, config)
+        build = night(spark, config.env, config.source)
+        if before and _is_same(build, before):
+            job.nothing_new(f"nothing new; release {before['release_id']} stands")
+            return str(before["release_id"])
+        _build(spark, config)
+        check(build, config.source)
+        return _release(build, config.source, job)
+
+
+def _check_shop(source: Source, before: Row | None) -> None:
+    """What is fixed when a lake is made.
+
+    Raises:
+        WrongInput: if the settings want something else.
+    """
+    if before is None:
+        return
+    if before["source"] != source.name:
+        raise WrongInput(f"this lake holds {before['source']}, not {source.name}; name another one, as in env.work=DIR")
+    buckets = shop_from_json(before["shop"]).buckets
+    if buckets != source.buckets:
+        raise WrongInput(
+            f"this lake was made with {buckets} buckets, not {source.buckets}; set source.buckets={buckets}"
+        )
+
+
+def _roll_back(spark: SparkSession, config: Refresh, before: Row | None, job: JobRun) -> None:
+    with described(spark, "refresh: back to the last release"):
+        undone = roll_back(spark, config.env.lake_root, rebuilt_tables(config.source.shop), before)
+    if undone:
+        to = f"release {before['release_id']}" if before else "an empty lake"
+        job.says(f"went back to {to}: what stood beyond it in {', '.join(undone)} was never released")
+
+
+def _land_and_clean(spark: SparkSession, config: Refresh) -> None:
+    arrival = {"batch_id": config.batch_id, "arrived_on": config.arrived_on, "historical": config.historical}
+    ingest.run(spark, ingest.Ingest(env=config.env, source=config.source, **arrival))
+    clean.run(spark, clean.Clean(env=config.env, source=config.source))
+
+
+def _is_same(build: Night, before: Row) -> bool:
+    now = (build.through_batch, build.fingerprint, build.last_complete_day)
+    return now == (before["through_batch"], before["fingerprint"], before["last_complete_day"])
+
+
+def _build(spark: SparkSession, config: Refresh) -> None:
+    where = {"env": config.env, "source": config.source}
+    build_days.run(spark, build_days.BuildDays(**where))
+    build_features.run(spark, build_features.BuildFeatures(**where))
+    build_events.run(spark, build_events.BuildEvents(**where))
+    build_interactions.run(spark, build_interactions.BuildInteractions(**where))
+    label.run(spark, label.Label(**where))
+
+
+def _release(build: Night, source: Source, job: JobRun) -> str:
+    with described(build.spark, "refresh: write the release"):
+        release_id = write_release(build, source, datetime.now(UTC))
+        tiles = build.read(member_days(build.shop)).where("superseded_on is null")
+        days, baskets = tiles.agg(F.count_if(F.col("visits") > 0), F.sum("baskets")).first() or (0, 0)
+    job.says(f"{days:,} member-days with {baskets:,} baskets, {baskets - days:,} of them a repeat on the same day")
+    job.says(f"release {release_id}: through batch {build.through_batch}, days up to {build.last_complete_day}")
+    return release_id
+
+
+if __name__ == "__main__":
+    command(
+        Refresh,
+        lambda config: run(session("refresh", config.env), config),
+        says=__doc__ or "",
+        config="conf/jobs/refresh.yaml",
+    )

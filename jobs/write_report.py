@@ -1,0 +1,56 @@
+"""Writes ``report.html`` and ``summary.json`` of the newest release and of the models that the registry holds for it.
+
+python jobs/write_report.py --config conf/jobs/write_report.yaml --set env.work=var/demo
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from pydantic import Field
+
+from tenure.config.command import command
+from tenure.config.env import Env
+from tenure.config.settings import Settings
+from tenure.config.source import Source
+from tenure.lake.release import newest_release
+from tenure.registry.registry import Registry
+from tenure.report.facts import facts
+from tenure.report.meanings import meanings
+from tenure.report.page import page
+from tenure.report.summary import summary
+
+log = logging.getLogger("write_report")
+
+
+class WriteReport(Settings):
+    """``source`` tells what its own rules mean; ``folder`` takes both files, by default ``env.work``."""
+
+    env: Env
+    source: Source
+    folder: str | None = None
+    at_risk: int = Field(default=20, ge=0)
+    offers: int = Field(default=3, ge=0)
+
+
+def run(config: WriteReport) -> None:
+    env = config.env
+    folder = Path(config.folder or env.work)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = facts(
+        newest_release(env.lake_root, env.storage_options),
+        Registry(env.registry_root),
+        Path(env.work) / "logs",
+        meanings(config.source),
+        at_risk=config.at_risk,
+        offers=config.offers,
+    )
+    (folder / "report.html").write_text(page(found), encoding="utf-8")
+    (folder / "summary.json").write_text(json.dumps(summary(found), indent=2) + "\n", encoding="utf-8")
+    log.info("wrote %s and %s", folder / "report.html", folder / "summary.json")
+
+
+if __name__ == "__main__":
+    command(WriteReport, run, says=__doc__ or "", config="conf/jobs/write_report.yaml")

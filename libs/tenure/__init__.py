@@ -1,0 +1,1 @@
+"""Member-lifecycle intelligence for e-commerce, on Spark and Ray."""

@@ -1,0 +1,1 @@
+"""What tables look like and what belongs to a shop: values, standard library only."""

@@ -1,0 +1,10 @@
+"""Where tables lie below the lake's root: a folder a layer, a folder a table."""
+
+from __future__ import annotations
+
+from tenure.contracts.table import Table
+
+
+def table_path(root: str, table: Table) -> str:
+    """``root`` may be a folder or a URL."""
+    return f"{root.rstrip('/')}/{table.layer.value}/{table.name}"

@@ -1,0 +1,1 @@
+"""What the business means: stages and rules as values, plain functions."""

@@ -1,0 +1,1 @@
+"""Networks, and the one place where a row becomes tensors."""

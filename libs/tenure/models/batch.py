@@ -1,0 +1,127 @@
+"""A batch: named blocks of tensors. Padding is a model's own affair, so a sequence is values and offsets.
+
+Shapes: N rows, E events of all rows together, C categories of all events together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Visits:
+    """The sequence block; the events of row i are ``offsets[i]:offsets[i + 1]``, oldest first.
+
+    Attributes:
+        offsets: (N + 1,) int64.
+        values: (E, V) float32, each part of a token piecewise-linearly encoded.
+        codes: (E, P) int64, the bin of each part; 0 where it is missing.
+        category_offsets: (E + 1,) int64.
+        category_ids: (C,) int64; 0 for a category that is not in the vocabulary.
+        category_weights: (C,) float32, shares of the visit's spend.
+    """
+
+    offsets: Tensor
+    values: Tensor
+    codes: Tensor
+    category_offsets: Tensor
+    category_ids: Tensor
+    category_weights: Tensor
+
+    @property
+    def lengths(self) -> Tensor:
+        """(N,) int64."""
+        return self.offsets.diff()
+
+    def take(self, rows: Tensor) -> Visits:
+        events, offsets = _take_ragged(self.offsets, rows)
+        categories, category_offsets = _take_ragged(self.category_offsets, events)
+        return Visits(
+            offsets,
+            self.values[events],
+            self.codes[events],
+            category_offsets,
+            self.category_ids[categories],
+            self.category_weights[categories],
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N rows as named blocks; a block that a model does not read is None.
+
+    Attributes:
+        features: (N, F) float32, encoded.
+        visits: the sequence.
+        labels: (N,) float32, where the rows are for learning.
+        ids: (N, 2) int64, member_key and as_of (days since 1970).
+    """
+
+    ids: Tensor
+    features: Tensor | None = None
+    visits: Visits | None = None
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Tensor) -> Batch:
+        """The rows at these positions, in this order."""
+        return Batch(
+            self.ids[rows],
+            None if self.features is None else self.features[rows],
+            None if self.visits is None else self.visits.take(rows),
+            None if self.labels is None else self.labels[rows],
+        )
+
+    def with_labels(self, labels: Tensor) -> Batch:
+        return replace(self, labels=labels)
+
+    def to(self, device: torch.device) -> Batch:
+        def moved(block: object) -> object:
+            if isinstance(block, Tensor):
+                return block.to(device, non_blocking=True)
+            return Visits(*(moved(part) for part in vars(block).values())) if block is not None else None  # type: ignore[arg-type]
+
+        return Batch(**{name: moved(block) for name, block in vars(self).items()})  # type: ignore[arg-type]
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Several batches of the same blocks as one, in their order."""
+    first = batches[0]
+    visits = [b.visits for b in batches if b.visits is not None]
+    features = [b.features for b in batches if b.features is not None]
+    labels = [b.labels for b in batches if b.labels is not None]
+    return Batch(
+        torch.cat([b.ids for b in batches]),
+        torch.cat(features) if first.features is not None else None,
+        _joined_visits(visits) if visits else None,
+        torch.cat(labels) if first.labels is not None else None,
+    )
+
+
+def _joined_visits(parts: Sequence[Visits]) -> Visits:
+    def offsets(of: list[Tensor]) -> Tensor:
+        lengths = torch.cat([o.diff() for o in of])
+        return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+
+    return Visits(
+        offsets([v.offsets for v in parts]),
+        torch.cat([v.values for v in parts]),
+        torch.cat([v.codes for v in parts]),
+        offsets([v.category_offsets for v in parts]),
+        torch.cat([v.category_ids for v in parts]),
+        torch.cat([v.category_weights for v in parts]),
+    )
+
+
+def _take_ragged(offsets: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions of the values of ``rows``, one row after the other, and the new offsets."""
+    lengths = offsets.diff()[rows]
+    taken = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+    within = torch.arange(int(taken[-1]), device=offsets.device)
+    return within + torch.repeat_interleave(offsets[:-1][rows] - taken[:-1], lengths), taken

@@ -1,0 +1,135 @@
+"""Contract rows of members before any tensor: features and the visits that were known, side by side.
+
+Shapes: N members at an ``as_of``, E events of all of them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+NEVER = np.iinfo(np.int32).max  # days since 1970 of a row that nothing supersedes
+
+
+@dataclass(frozen=True)
+class MemberRows:
+    """N members, each at an ``as_of``.
+
+    Attributes:
+        features: N rows with columns of ``member_features``, ``member_key`` and ``as_of`` among them.
+        events: E rows with columns of ``member_events``; those of row i are ``offsets[i]:offsets[i + 1]``, oldest
+            first, already cut (see ``cut``).
+        offsets: (N + 1,) int64.
+    """
+
+    features: pa.Table
+    events: pa.Table
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return self.features.num_rows
+
+    @property
+    def as_of(self) -> np.ndarray:
+        """(N,) int32, days since 1970."""
+        return days(self.features["as_of"])
+
+    @property
+    def member_keys(self) -> np.ndarray:
+        """(N,) int64."""
+        return self.features["member_key"].to_numpy()
+
+    def take(self, rows: np.ndarray) -> MemberRows:
+        """The rows at these positions, in this order."""
+        lengths = np.diff(self.offsets)[rows]
+        chosen = ranges(self.offsets[:-1][rows], lengths)
+        return MemberRows(self.features.take(rows), self.events.take(chosen), offsets_of(lengths))
+
+
+def days(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Days since 1970 of a date column without nulls, (rows,) int32."""
+    return column.cast(pa.int32()).to_numpy()
+
+
+def cut(features: pa.Table, events: pa.Table, max_events: int) -> MemberRows:
+    """Each member's last ``max_events`` visits as they were known before the row's own ``as_of``.
+
+    Args:
+        features: N rows with ``member_key`` and ``as_of``, in any order, of one or several ``as_of``.
+        events: versions of visits, sorted by member_key, day, known_on; those of other members are passed over.
+    """
+    keys, as_of = features["member_key"].to_numpy(), days(features["as_of"])
+    counts, chosen = np.zeros(len(keys), np.int64), [np.zeros(0, np.int64)] * len(keys)
+    for day in np.unique(as_of):
+        rows = np.flatnonzero(as_of == day)
+        taken, lengths = visible_events(events, keys[rows], int(day), max_events)
+        counts[rows] = lengths
+        for row, part in zip(rows, np.split(taken, np.cumsum(lengths)[:-1]), strict=True):
+            chosen[row] = part
+    return MemberRows(features, events.take(np.concatenate([np.zeros(0, np.int64), *chosen])), offsets_of(counts))
+
+
+def last(rows: MemberRows, max_events: int) -> MemberRows:
+    """The same rows with at most their last ``max_events`` visits."""
+    lengths = np.minimum(np.diff(rows.offsets), max_events)
+    if lengths.sum() == len(rows.events) and rows.offsets[0] == 0:
+        return rows
+    return MemberRows(rows.features, rows.events.take(ranges(rows.offsets[1:] - lengths, lengths)), offsets_of(lengths))
+
+
+def cut_events(events: pa.Table, member_keys: np.ndarray, as_of: date, max_events: int) -> tuple[pa.Table, np.ndarray]:
+    """``cut`` for one day: the events of all ``member_keys``, one after the other, and their (N + 1,) offsets."""
+    day = (as_of - date(1970, 1, 1)).days
+    taken, lengths = visible_events(events, member_keys, day, max_events)
+    return events.take(taken), offsets_of(lengths)
+
+
+def visible_events(
+    events: pa.Table, member_keys: np.ndarray, as_of: int, max_events: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which events each member had as known before a day, and how many of them (the last ``max_events`` at most).
+
+    A version counts from the day after its ``known_on`` until the next version of the same day's visit is known.
+    """
+    known_on = days(events["known_on"])
+    is_known = (known_on < as_of) & (_superseded_on(events, known_on) >= as_of)
+    is_visit = ~pc.equal(events["kind"], "none").to_numpy(zero_copy_only=False)
+    seen = np.flatnonzero(is_known & is_visit)
+    owners = events["member_key"].to_numpy()[seen]
+    ends = np.searchsorted(owners, member_keys, side="right")
+    lengths = np.minimum(ends - np.searchsorted(owners, member_keys, side="left"), max_events)
+    return seen[ranges(ends - lengths, lengths)], lengths
+
+
+def _superseded_on(events: pa.Table, known_on: np.ndarray) -> np.ndarray:
+    """(versions,) the known_on of the next version of the same visit, or never."""
+    owner, day = events["member_key"].to_numpy(), days(events["day"])
+    is_next_same = (owner[1:] == owner[:-1]) & (day[1:] == day[:-1])
+    until = np.full(len(owner), NEVER, np.int64)
+    until[:-1][is_next_same] = known_on[1:][is_next_same]
+    return until
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """``starts[0], starts[0] + 1, ...`` for each of the lengths, one range after the other."""
+    offsets = offsets_of(lengths)
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+
+
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """(N + 1,) int64: where each of N runs begins, and the end."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+
+
+def joined(parts: Sequence[MemberRows]) -> MemberRows:
+    """Rows of several reads as one, in their order."""
+    return MemberRows(
+        pa.concat_tables([part.features for part in parts]),
+        pa.concat_tables([part.events for part in parts]),
+        offsets_of(np.concatenate([np.diff(part.offsets) for part in parts])),
+    )

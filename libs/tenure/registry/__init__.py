@@ -1,0 +1,1 @@
+"""Trained models, the manifests beside their weights, gates and aliases."""

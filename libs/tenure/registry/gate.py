@@ -1,0 +1,67 @@
+"""Who answers from now on: the model that was just trained, the baseline, or the champion before it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tenure.registry.manifest import Gate
+from tenure.registry.registry import Registry
+
+log = logging.getLogger(__name__)
+
+MODEL = "model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Ours against theirs on the same test rows; ``low`` and ``high`` bound ours minus theirs, members resampled."""
+
+    against: str
+    metric: str
+    ours: float
+    theirs: float
+    low: float
+    high: float
+
+    def says(self, verdict: str) -> str:
+        return (
+            f"{self.metric}: {self.ours:.4f}, {self.against} {self.theirs:.4f}; "
+            f"difference {self.ours - self.theirs:+.4f} [{self.low:+.4f}, {self.high:+.4f}]: {verdict}"
+        )
+
+
+def decide(
+    baseline: str,
+    *,
+    beats: Sequence[Difference],
+    not_worse_than: Sequence[Difference] = (),
+    holds: Mapping[str, bool] | None = None,
+) -> Gate:
+    """The verdict on a model.
+
+    Args:
+        baseline: who answers where the model does not pass.
+        beats: differences whose whole interval must lie above zero.
+        not_worse_than: differences whose interval must reach zero, as against the champion.
+        holds: further conditions, each as a sentence, with whether it holds.
+    """
+    judged = [(d.low > 0, d.says("better" if d.low > 0 else "not shown to be better")) for d in beats]
+    judged += [(d.high >= 0, d.says("not worse" if d.high >= 0 else "worse")) for d in not_worse_than]
+    judged += [(ok, f"{condition}: {'yes' if ok else 'no'}") for condition, ok in (holds or {}).items()]
+    passed = all(ok for ok, _ in judged)
+    return Gate(passed=passed, champion=MODEL if passed else baseline, reasons=tuple(says for _, says in judged))
+
+
+def announce(task: str, gate: Gate) -> None:
+    """The verdict with its reasons, for whoever watches the training."""
+    for reason in gate.reasons:
+        log.info("%s gate: %s", task, reason)
+    log.info("%s gate: %s; from now on %s answers", task, "passed" if gate.passed else "not passed", gate.champion)
+
+
+def promote(registry: Registry, task: str, *, candidate: str, champion: str) -> None:
+    """``candidate`` is the model just trained; ``champion`` the version that answers: its own, or a baseline's."""
+    registry.set_alias(task, "candidate", candidate)
+    registry.set_alias(task, "champion", champion)

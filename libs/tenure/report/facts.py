@@ -1,0 +1,73 @@
+"""Everything that the report and the summary say, read once: through a release, the registry and the run's notes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tenure.contracts.control import JOB_RUNS
+from tenure.lake.query import read_current
+from tenure.lake.release import Release
+from tenure.registry.registry import Registry
+from tenure.report.judged import CHURN, RECOMMENDER, Judged, Predictions, judged, predictions
+from tenure.report.landed import Landed, landed
+from tenure.report.members import Members, members
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """``seconds`` by stage and ``serving`` (requests, errors, p50_ms) are what the run noted, empty where none did;
+    ``job_seconds`` are the newest run's of each job."""
+
+    release: Release
+    landed: Landed
+    members: Members
+    churn: Judged
+    predictions: Predictions
+    recommender: Judged
+    seconds: dict[str, float]
+    job_seconds: dict[str, float]
+    serving: dict[str, Any]
+
+
+def facts(
+    release: Release, registry: Registry, logs: Path, rule_says: Callable[[str], str], *, at_risk: int, offers: int
+) -> Facts:
+    """
+    Args:
+        logs: the folder with ``seconds.json`` and ``serving.json``, as far as they are there.
+        rule_says: from a rule's name to what it means.
+        at_risk: how many members at risk to show.
+        offers: of how many members to show recommendations.
+    """
+    churn = judged(registry, CHURN)
+    return Facts(
+        release=release,
+        landed=landed(release, rule_says),
+        members=members(release, at_risk=at_risk, offers=offers),
+        churn=churn,
+        predictions=predictions(churn),
+        recommender=judged(registry, RECOMMENDER),
+        seconds=_noted(logs / "seconds.json"),
+        job_seconds=_job_seconds(release),
+        serving=_noted(logs / "serving.json"),
+    )
+
+
+def _noted(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _job_seconds(release: Release) -> dict[str, float]:
+    runs = read_current(
+        release.root,
+        JOB_RUNS,
+        ["job", "seconds"],
+        where="outcome = 'done'",
+        order_by=["started_at"],
+        storage_options=release.storage_options,
+    )
+    return {run["job"]: run["seconds"] for run in runs.to_pylist()}

@@ -1,0 +1,72 @@
+"""What the registry says of the newest model of each task, and the predictions that it was judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tenure.registry.manifest import EVALUATION_FOLDER, Interval, Manifest, read_manifest
+from tenure.registry.registry import Registry
+from tenure.report.curves import Floats
+
+CHURN, RECOMMENDER = "churn", "recommender"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A trained version and its manifest; ``answering`` is the version that answers now, which may be a baseline's."""
+
+    version: str
+    answering: str | None
+    manifest: Manifest
+    folder: Path
+
+    def metric(self, name: str) -> Interval | None:
+        return self.manifest.metrics.get(name)
+
+    @property
+    def champion(self) -> str:
+        return self.manifest.gate.champion if self.manifest.gate else "model"
+
+
+def judged(registry: Registry, task: str) -> Judged:
+    """The candidate: the newest version that was trained, whether or not it won.
+
+    Raises:
+        WrongInput: if there is none.
+    """
+    folder = registry.folder(task, "candidate")
+    return Judged(
+        version=registry.version(task, "candidate") or "",
+        answering=registry.version(task, "champion"),
+        manifest=read_manifest(folder),
+        folder=folder,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """The test part: ``label`` and ``is_unseen`` (N,), and (N,) scores by the name of who gave them."""
+
+    label: Floats
+    is_unseen: np.ndarray
+    scores: dict[str, Floats]
+
+
+def predictions(model: Judged) -> Predictions:
+    """Of the bundle's ``evaluation/test_predictions.parquet``: ``score`` is the model's own, ``score_X`` X's."""
+    rows: pa.Table = pq.read_table(model.folder / EVALUATION_FOLDER / "test_predictions.parquet")
+    scores = {
+        name.removeprefix("score_") if name != "score" else "model": rows[name].to_numpy().astype(float)
+        for name in rows.column_names
+        if name == "score" or name.startswith("score_")
+    }
+    return Predictions(
+        label=rows["label"].to_numpy().astype(float),
+        is_unseen=rows["is_unseen"].to_numpy(zero_copy_only=False).astype(bool),
+        scores=scores,
+    )

@@ -1,0 +1,96 @@
+"""What landed, what became of it, and by which rule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from tenure.contracts.control import CONSERVATION, QUARANTINE, REPLACED
+from tenure.contracts.table import Table
+from tenure.lake.release import Release
+
+KEPT, QUARANTINED = "kept, flagged", "quarantined"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The rows of one raw table, each in one of the last four."""
+
+    table: str
+    landed: int
+    silver: int
+    duplicates: int
+    quarantined: int
+    netted: int
+
+    @property
+    def add_up(self) -> bool:
+        return self.landed == self.silver + self.duplicates + self.quarantined + self.netted
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleCount:
+    """How many rows of ``table`` a rule marked, changed or took, and what became of them."""
+
+    table: str
+    rule: str
+    fate: str
+    rows: int
+    says: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landed:
+    batches: int
+    rows: tuple[Rows, ...]
+    rules: tuple[RuleCount, ...]
+
+    @property
+    def landed(self) -> int:
+        return sum(table.landed for table in self.rows)
+
+    @property
+    def kept(self) -> int:
+        return sum(table.silver for table in self.rows)
+
+
+def landed(release: Release, rule_says: Callable[[str], str]) -> Landed:
+    """All batches of ``release``; ``rule_says`` tells what each rule means."""
+    columns = ["table", "batch_id", "landed", "silver", "duplicates", "quarantined", "netted", "rules"]
+    batches = release.read(CONSERVATION, columns)
+    return Landed(
+        batches=len(set(batches["batch_id"].to_pylist())),
+        rows=tuple(_rows(batches)),
+        rules=tuple(_rules(release, batches, rule_says)),
+    )
+
+
+def _rows(batches: pa.Table) -> list[Rows]:
+    counts = ["landed", "silver", "duplicates", "quarantined", "netted"]
+    summed = batches.group_by("table").aggregate([(name, "sum") for name in counts])
+    rows = [Rows(table=row["table"], **{name: row[f"{name}_sum"] for name in counts}) for row in summed.to_pylist()]
+    return sorted(rows, key=lambda table: -table.landed)
+
+
+def _rules(release: Release, batches: pa.Table, rule_says: Callable[[str], str]) -> list[RuleCount]:
+    marked: Counter[tuple[str, str]] = Counter()
+    for row in batches.select(["table", "rules"]).to_pylist():
+        for rule, rows in dict(row["rules"] or ()).items():
+            marked[row["table"], rule] += rows
+    taken = _taken(release, QUARANTINE) | _taken(release, REPLACED)
+    rules = [
+        RuleCount(table=table, rule=rule, fate=taken.get((table, rule), KEPT), rows=rows, says=rule_says(rule))
+        for (table, rule), rows in marked.items()
+        if rows
+    ]
+    return sorted(rules, key=lambda rule: (rule.table, -rule.rows))
+
+
+def _taken(release: Release, table: Table) -> dict[tuple[str, str], str]:
+    """What became of the rows that each rule took out: a rule has one fate."""
+    columns = ["table", "rule", *(["fate"] if table is REPLACED else [])]
+    rows = release.read(table, columns).group_by(columns).aggregate([]).to_pylist()
+    return {(row["table"], row["rule"]): row.get("fate", QUARANTINED) for row in rows}

@@ -1,0 +1,1 @@
+"""The report's parts, one a file, each from facts to HTML."""

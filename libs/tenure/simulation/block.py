@@ -1,0 +1,61 @@
+"""One partition's members with what their rows need: ids, times, and what is still to come on later days."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from tenure.simulation.calendar import MICROSECONDS
+from tenure.simulation.chance import Chance, Ints, Places
+from tenure.simulation.landing import Words, days
+from tenure.simulation.life import World
+from tenure.simulation.members import Members, member_id
+
+T = TypeVar("T")
+_HOUR_US = 3600 * MICROSECONDS
+_LATE_RISERS_HOURS = 1
+DAYS_AN_ORDER_NO = 4096  # an order's number holds its member and day; eleven years
+
+
+class Block:
+    def __init__(self, world: World, members: Members) -> None:
+        self.world, self.story, self.members = world, world.story, members
+        self._member_ids = pa.array([member_id(int(number)) for number in members.number], pa.string())
+        self.product_ids = Words(world.catalogue.product_ids())
+
+    def ids(self, members: Places) -> pa.Array:
+        """The shop's ids (n,) of members at these places."""
+        return self._member_ids.take(pa.array(members.astype(np.int32)))
+
+    def order_no(self, members: Places, day: int) -> Ints:
+        """Every fourth number (n,), one a member and day.
+
+        The odd one after it is its return's; the next two are those of the same order placed again.
+        """
+        return (self.members.number[members] * DAYS_AN_ORDER_NO + day) * 4
+
+    def moment(self, members: Places, chance: Chance, day: int) -> Ints:
+        """A time of day (n,) in the shop's hours, in UTC microseconds."""
+        hour = (
+            chance.one_of(self.world.calendar.hours, "hour") + _LATE_RISERS_HOURS * self.members.is_late_riser[members]
+        )
+        within = (chance.uniform("within the hour") * _HOUR_US).astype(np.int64)
+        return self.world.calendar.midnight_us(day) + np.minimum(hour, 23) * _HOUR_US + within
+
+    def exported_on(self, day: int, rows: int) -> pa.Array:
+        return days(np.full(rows, self.world.calendar.epoch_days(day)))
+
+
+class Diary(Generic[T]):
+    """What will be told on a later day."""
+
+    def __init__(self) -> None:
+        self._pages: dict[int, list[T]] = {}
+
+    def note(self, day: int, what: T) -> None:
+        self._pages.setdefault(day, []).append(what)
+
+    def open(self, day: int) -> list[T]:
+        return self._pages.pop(day, [])

@@ -1,0 +1,278 @@
+"""Faults in the order lines that land, and the truth about each: the row, and the rule that should find it.
+
+A row has at most one fault. Lines that will come back are only ever sent twice: a fault that takes out a sale would
+take out its honest return with it. Sizes are log-normal and straddle the limits of honest rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tenure.contracts.truth import TRUE_FAULTS
+from tenure.simulation.block import Block, Diary
+from tenure.simulation.calendar import DAY_US, MICROSECONDS
+from tenure.simulation.chance import Chance, Flags, Floats, Ints
+from tenure.simulation.landing import Columns, Files, days
+from tenure.simulation.settings import Faults
+
+KINDS = (
+    *("exact_duplicate", "key_duplicate", "near_duplicate", "gap", "out_of_range", "negative_price", "mistyped"),
+    *("broken_encoding", "late_file", "clock_skew", "unknown_member", "unknown_product", "return_without_sale"),
+)
+_SEPARABLE = frozenset(KINDS) - {"near_duplicate", "out_of_range", "clock_skew", "late_file"}
+_TEXTS = ("units", "amount", "discount", "coupon", "sold_at", "store")  # columns that a fault may leave unreadable
+_MISSING = {"sku": "product_id", "units": "quantity", "amount": "paid_minor", "sold_at": "occurred_at"}
+_GARBLED = ("�", "Ã¶", "Ã©")
+_JUNK = {
+    "units": ("two", "1O", "n/a"),
+    "amount": ("12,5O", "free", "#REF!"),
+    "sold_at": ("31.13.2025", "noon", "0000-00"),
+}
+_TWIN, _STRAY = 1 << 58, 1 << 57  # export ids of rows that were made up are far beyond the honest ones
+_TWIN_ORDER, _STRAY_ORDER = 1 << 40, 1 << 41
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """Rows of one kind of fault, and how large each is (nan where that cannot be said)."""
+
+    kind: str
+    export_id: Ints
+    rule: str
+    column: str | None
+    magnitude: Floats
+    days_late: Ints
+
+
+class FaultyTills:
+    """Stands between the tills and the landing folder."""
+
+    def __init__(self, block: Block, settings: Faults, files: Files) -> None:
+        self._block, self._settings, self._files = block, settings, files
+        shares = np.array([getattr(settings, kind) for kind in KINDS])
+        self._below = np.cumsum(shares) * settings.strength
+        self._late: Diary[pa.Table] = Diary()
+
+    @property
+    def is_at_work(self) -> bool:
+        return self._settings.strength > 0
+
+    def spoil(self, columns: Columns, comes_back: Flags, day: int) -> Columns:
+        """The rows as they land on a day, with what is late from earlier ones. ``comes_back`` is of the sales."""
+        rows = pa.table(columns)
+        chance = Chance.of(self._block.story.seed, "fault", rows["export_id"].to_numpy())
+        kind = self._kinds(rows, comes_back, chance)
+        today = _Day(self._block, self._settings, rows, day)
+        for number, name in enumerate(KINDS):
+            places = np.flatnonzero(kind == number)
+            if len(places):
+                today.strike(name, places, chance.take(places))
+        for due, late in today.late.items():
+            self._late.note(due, late)
+        self._tell(today.found, day)
+        whole = pa.concat_tables([today.rows.filter(pa.array(today.is_kept)), *today.added, *self._late.open(day)])
+        return {name: whole[name].combine_chunks() for name in whole.column_names}
+
+    def _kinds(self, rows: pa.Table, comes_back: Flags, chance: Chance) -> Ints:
+        """Which fault (R,) strikes each row; the number after the last is none."""
+        kind = np.searchsorted(self._below, chance.uniform("kind"), side="right")
+        is_spared = rows["is_return"].to_numpy(zero_copy_only=False).copy()
+        is_spared[: len(comes_back)] |= comes_back
+        return np.where(is_spared & (kind != KINDS.index("exact_duplicate")), len(KINDS), kind)
+
+    def _tell(self, found: list[_Fault], day: int) -> None:
+        if not found:
+            return
+        counts = [len(fault.export_id) for fault in found]
+        magnitude = np.concatenate([fault.magnitude for fault in found])
+        columns = {
+            "table": pa.repeat("raw_orders", sum(counts)),
+            "export_id": pa.array(np.concatenate([fault.export_id for fault in found])),
+            "fault": _each([fault.kind for fault in found], counts),
+            "rule": _each([fault.rule for fault in found], counts),
+            "column": _each([fault.column for fault in found], counts),
+            "magnitude": pa.array(magnitude, mask=np.isnan(magnitude)),
+            "is_separable": pa.array(np.repeat([fault.kind in _SEPARABLE for fault in found], counts)),
+            "landed_on": days(
+                self._block.world.calendar.epoch_days(day) + np.concatenate([f.days_late for f in found])
+            ),
+        }
+        self._files.tell(TRUE_FAULTS, self._block.world.calendar.date(day), columns)
+
+
+class _Day:
+    """One day's rows while faults strike them. What a fault reads are always the honest values."""
+
+    def __init__(self, block: Block, settings: Faults, rows: pa.Table, day: int) -> None:
+        self._block, self._settings, self._day = block, settings, day
+        self._sold_at = rows["sold_at"].cast(pa.int64()).to_numpy()
+        self._ids: Ints = rows["export_id"].to_numpy()
+        self._honest = _readable(rows)
+        self.rows = self._honest
+        self.is_kept = np.ones(rows.num_rows, dtype=bool)
+        self.added: list[pa.Table] = []
+        self.late: dict[int, pa.Table] = {}
+        self.found: list[_Fault] = []
+
+    def strike(self, kind: str, places: Ints, chance: Chance) -> None:
+        strikes: dict[str, Callable[[Ints, Chance], None]] = {name: getattr(self, f"_{name}") for name in KINDS}
+        strikes[kind](places, chance)
+
+    def _note(
+        self,
+        kind: str,
+        export_id: Ints,
+        *,
+        rule: str | None = None,
+        column: str | None = None,
+        magnitude: Floats | None = None,
+        days_late: Ints | None = None,
+    ) -> None:
+        size = np.full(len(export_id), np.nan) if magnitude is None else magnitude
+        late = np.zeros(len(export_id), dtype=np.int64) if days_late is None else days_late
+        self.found.append(_Fault(kind, export_id, rule or kind, column, size, late))
+
+    def _at(self, places: Ints) -> pa.Table:
+        return self._honest.take(pa.array(places))
+
+    def _numbers(self, column: str, places: Ints) -> Floats:
+        values: Floats = pc.cast(self._honest[column].take(pa.array(places)), pa.float64()).to_numpy()
+        return values
+
+    def _put(self, column: str, places: Ints, values: pa.Array) -> None:
+        """Other values of a column at ascending places."""
+        mask = np.zeros(self.rows.num_rows, dtype=bool)
+        mask[places] = True
+        old = self.rows[column].combine_chunks()
+        self.rows = _with(self.rows, column, pc.replace_with_mask(old, pa.array(mask), values.cast(old.type)))
+
+    def _exact_duplicate(self, places: Ints, chance: Chance) -> None:
+        self._note("exact_duplicate", self._ids[places])
+        self.added.append(self._at(places))
+
+    def _key_duplicate(self, places: Ints, chance: Chance) -> None:
+        """The same order and product again, at another price."""
+        amounts = self._numbers("amount", places)
+        other = np.round(amounts * (1.01 + 0.2 * chance.uniform("dearer")) + 0.01, 2)
+        self._note("key_duplicate", self._ids[places])
+        self.added.append(_with(self._at(places), "amount", _text(pa.array(other))))
+
+    def _near_duplicate(self, places: Ints, chance: Chance) -> None:
+        """The same line under another order's number, a little later."""
+        seconds: Floats = np.minimum(1.0 + chance.exponential(240.0, "seconds later"), 3600.0)
+        end = self._block.world.calendar.midnight_us(self._day) + DAY_US - MICROSECONDS
+        moved = np.minimum(self._sold_at[places] + (seconds * MICROSECONDS).astype(np.int64), end)
+        twin = self._at(places)
+        ids = self._ids[places] + _TWIN
+        twin = _with(twin, "sold_at", _moment_text(moved))
+        twin = _with(twin, "order_no", pc.add(twin["order_no"], _TWIN_ORDER))
+        self.added.append(_with(twin, "export_id", pa.array(ids)))
+        self._note("near_duplicate", ids, magnitude=seconds)
+
+    def _gap(self, places: Ints, chance: Chance) -> None:
+        for column, mine, _ in _dealt([*_MISSING], places, chance):
+            self._note("gap", self._ids[mine], rule=f"missing_{_MISSING[column]}", column=column)
+            self._put(column, mine, pa.nulls(len(mine), pa.string()))
+
+    def _mistyped(self, places: Ints, chance: Chance) -> None:
+        for column, mine, dealt in _dealt([*_JUNK], places, chance):
+            self._note("mistyped", self._ids[mine], rule=f"missing_{_MISSING[column]}", column=column)
+            self._put(column, mine, _any_of(_JUNK[column], dealt))
+
+    def _out_of_range(self, places: Ints, chance: Chance) -> None:
+        """Too many units: a scanner that repeats, a weight taken for a count."""
+        size = self._settings.magnitude_median * np.exp(self._settings.magnitude_sd * chance.normal("magnitude"))
+        units = self._numbers("units", places)
+        many: Floats = np.maximum(np.rint(units * size), 2.0).astype(np.float64)
+        self._note("out_of_range", self._ids[places], rule="quantity_beyond_reason", column="units", magnitude=many)
+        self._put("units", places, _text(pa.array(many.astype(np.int64))))
+
+    def _negative_price(self, places: Ints, chance: Chance) -> None:
+        amounts = self._numbers("amount", places)
+        self._note("negative_price", self._ids[places], column="amount")
+        self._put("amount", places, _text(pa.array(-np.maximum(amounts, 0.01))))
+
+    def _broken_encoding(self, places: Ints, chance: Chance) -> None:
+        """A text that was read in the wrong encoding and written again."""
+        stores = pc.cast(self._at(places)["store"], pa.string())
+        broken = pc.binary_join_element_wise(stores, _any_of(_GARBLED, chance), "").combine_chunks()
+        self._note("broken_encoding", self._ids[places], column="store")
+        self._put("store", places, broken)
+
+    def _late_file(self, places: Ints, chance: Chance) -> None:
+        """Nothing is wrong with these rows but that they come days later."""
+        delay = 1 + chance.exponential(self._settings.mean_days_late, "days late").astype(np.int64)
+        for days_late in np.unique(delay):
+            mine = places[delay == days_late]
+            due = self._day + int(days_late)
+            self.late[due] = _with(self._at(mine), "exported_on", self._block.exported_on(due, len(mine)))
+        self.is_kept[places] = False
+        self._note("late_file", self._ids[places], rule="none", magnitude=delay.astype(np.float64), days_late=delay)
+
+    def _clock_skew(self, places: Ints, chance: Chance) -> None:
+        """A till whose clock is wrong, by minutes or by days, to either side."""
+        size = self._settings.skew_median_minutes * np.exp(self._settings.skew_sd * chance.normal("skew"))
+        minutes = np.where(chance.happens(0.5, "fast"), size, -size)
+        moved = self._sold_at[places] + (minutes * 60 * MICROSECONDS).astype(np.int64)
+        self._note("clock_skew", self._ids[places], rule="clock_wrong", column="sold_at", magnitude=minutes)
+        self._put("sold_at", places, _moment_text(moved))
+
+    def _unknown_member(self, places: Ints, chance: Chance) -> None:
+        """A slip of one digit: nobody has such an id, for its last two digits do not fit."""
+        ids = self._at(places)["member"].to_pylist()
+        where = (1 + chance.uniform("which digit") * 8).astype(int)
+        slipped = [i[:w] + str((int(i[w]) + 1 + w % 8) % 10) + i[w + 1 :] for i, w in zip(ids, where, strict=True)]
+        self._note("unknown_member", self._ids[places], rule="member_unknown", column="member")
+        self._put("member", places, pa.array(slipped))
+
+    def _unknown_product(self, places: Ints, chance: Chance) -> None:
+        codes = [f"P9{int(number):05d}" for number in chance.uniform("code") * 100_000]
+        self._note("unknown_product", self._ids[places], rule="product_unknown", column="sku")
+        self._put("sku", places, pa.array(codes))
+
+    def _return_without_sale(self, places: Ints, chance: Chance) -> None:
+        """More of a product comes back than anybody ever buys."""
+        ids = self._ids[places] + _STRAY
+        stray = _with(self._at(places), "export_id", pa.array(ids))
+        stray = _with(stray, "order_no", pc.add(stray["order_no"], _STRAY_ORDER))
+        stray = _with(stray, "units", pa.repeat("-999", len(places)))
+        stray = _with(stray, "amount", pc.binary_join_element_wise("-", stray["amount"], ""))
+        self.added.append(_with(stray, "is_return", pa.repeat(True, len(places))))
+        self._note("return_without_sale", ids)
+
+
+def _readable(rows: pa.Table) -> pa.Table:
+    """The rows with all that a fault may make unreadable as text."""
+    return pa.table({n: _text(rows[n]) if n in _TEXTS else rows[n] for n in rows.column_names})
+
+
+def _dealt(columns: list[str], places: Ints, chance: Chance) -> list[tuple[str, Ints, Chance]]:
+    """The places, dealt out over the columns by chance."""
+    which = (chance.uniform("column") * len(columns)).astype(np.int64)
+    dealt = ((column, np.flatnonzero(which == number)) for number, column in enumerate(columns))
+    return [(column, places[mine], chance.take(mine)) for column, mine in dealt if len(mine)]
+
+
+def _any_of(words: tuple[str, ...], chance: Chance) -> pa.Array:
+    return pa.array(words).take(pa.array((chance.uniform("word") * len(words)).astype(np.int64)))
+
+
+def _with(rows: pa.Table, column: str, values: pa.Array) -> pa.Table:
+    return rows.set_column(rows.schema.get_field_index(column), column, values)
+
+
+def _text(values: pa.Array) -> pa.Array:
+    return pc.cast(values, pa.string())
+
+
+def _moment_text(microseconds: Ints) -> pa.Array:
+    return _text(pa.array(microseconds.astype("datetime64[us]"), pa.timestamp("us", tz="UTC")))
+
+
+def _each(values: list[str] | list[str | None], counts: list[int]) -> pa.Array:
+    return pa.array(values, pa.string()).take(pa.array(np.repeat(np.arange(len(counts)), counts)))

@@ -1,0 +1,162 @@
+"""What members write to the shop. Texts come from a small grammar: no evidence of language quality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tenure.simulation import consent
+from tenure.simulation.aligned import Aligned
+from tenure.simulation.block import Block, Diary
+from tenure.simulation.calendar import MICROSECONDS
+from tenure.simulation.chance import Chance, Flags, Ints
+from tenure.simulation.landing import Columns, Words, moments
+from tenure.simulation.life import Day
+from tenure.simulation.state import State
+from tenure.simulation.tills import GoodsBack, Receipts
+
+INTENTS = (
+    "where_is_my_order",
+    "complaint_late",
+    "complaint_quality",
+    "product_question",
+    "return_request",
+    "unsubscribe",
+)
+WHERE, LATE, QUALITY, QUESTION, RETURN, UNSUBSCRIBE = range(len(INTENTS))
+OUTCOMES = ("unanswered", "informed", "refunded", "replaced", "apologised")
+UNANSWERED, INFORMED, REFUNDED, REPLACED, APOLOGISED = range(len(OUTCOMES))
+_MESSAGES_AN_ORDER = 8
+_HOUR_US = 3600 * MICROSECONDS
+
+_OPENINGS = ("Hello, ", "Hi there, ", "Dear team, ", "")
+_CORES = {
+    "where_is_my_order": (
+        "where is my order?",
+        "my parcel has not arrived yet.",
+        "can you tell me when my order comes?",
+        "the tracking has not changed for days.",
+    ),
+    "complaint_late": (
+        "my order came far too late.",
+        "you promised three days and it took a week.",
+        "I had to wait much longer than you said.",
+        "this delay is not acceptable.",
+    ),
+    "complaint_quality": (
+        "what I received is broken.",
+        "the quality is poor, it fell apart at once.",
+        "this is not what the picture showed.",
+        "one of the items does not work.",
+    ),
+    "product_question": (
+        "does this come in another size?",
+        "is this item suitable for children?",
+        "when will it be back in stock?",
+        "which of the two lasts longer?",
+    ),
+    "return_request": (
+        "I would like to send something back.",
+        "how do I return an item?",
+        "please take one article back.",
+        "I need a return label.",
+    ),
+    "unsubscribe": (
+        "please stop sending me offers.",
+        "take me off your mailing list.",
+        "I no longer want your newsletter.",
+        "no more advertising, please.",
+    ),
+}
+_CLOSINGS = ("", " Thank you.", " Please answer soon.", " Best regards")
+_TEXTS = tuple(o + core + c for intent in INTENTS for o in _OPENINGS for core in _CORES[intent] for c in _CLOSINGS)
+_TEXTS_AN_INTENT = len(_TEXTS) // len(INTENTS)
+
+
+@dataclass(frozen=True)
+class Asked(Aligned):
+    """Messages (q,) about orders, or about nothing in particular where the order's number is odd."""
+
+    member: Ints
+    order_no: Ints
+    intent: Ints
+    is_unanswered: Flags
+
+
+class MessageDesk:
+    def __init__(self, block: Block) -> None:
+        self._block, self._settings = block, block.story.messages
+        self._texts = Words([*_TEXTS])
+        self._coming: Diary[Asked] = Diary()
+
+    def receive(self, state: State, day: Day, receipts: Receipts, back: list[GoodsBack]) -> Asked:
+        """The day's messages, those that earlier orders led to first."""
+        self._foresee(day, receipts)
+        asked = _asked(np.zeros(0, np.int64), np.zeros(0, np.int64), WHERE)
+        for part in self._coming.open(day.day):
+            asked = asked.followed_by(part)
+        for goods in back:
+            number, first = np.unique(goods.number, return_index=True)
+            asked = asked.followed_by(_asked(goods.member[first], number - 1, RETURN))
+        return asked.followed_by(self._goodbyes(state, day))
+
+    def _foresee(self, day: Day, receipts: Receipts) -> None:
+        """What today's orders will make members write, and when."""
+        fate, settings = day.orders.fate, self._settings
+        own = np.arange(len(fate.days_late))
+        number, chance = receipts.number[own], day.orders.chance
+        member, delivered = receipts.member[own], day.day + self._block.story.incidents.delivery_days
+        is_late = fate.days_late > 0
+        wonders = is_late & chance.happens(settings.late_question_share, "where is it")
+        curious = chance.happens(settings.question_share, "a question")
+        found = (
+            (delivered, WHERE, wonders, None),
+            (delivered + 1, LATE, fate.has_complaint & is_late & ~fate.is_bad, fate.is_unanswered),
+            (delivered + 1, QUALITY, fate.has_complaint & fate.is_bad, fate.is_unanswered),
+            (day.day, QUESTION, curious, None),
+        )
+        for when, intent, is_asked, is_unanswered in found:
+            places = np.flatnonzero(is_asked)
+            if len(places):
+                ignored = None if is_unanswered is None else is_unanswered[places]
+                self._coming.note(when, _asked(member[places], number[places], intent, ignored))
+
+    def _goodbyes(self, state: State, day: Day) -> Asked:
+        """Who withdraws consent to marketing says so."""
+        withdrew = day.consent_changes[consent.MARKETING] & ~state.consent[consent.MARKETING]
+        member = np.flatnonzero(withdrew)
+        return _asked(member, self._block.order_no(member, day.day) + 1, UNSUBSCRIBE)
+
+    def rows(self, asked: Asked, day: int) -> Columns:
+        number = asked.order_no * _MESSAGES_AN_ORDER + asked.intent
+        chance = Chance.of(self._block.story.seed, "message", number)
+        at = self._block.moment(asked.member, chance, day)
+        waits = chance.exponential(self._settings.mean_answer_hours * _HOUR_US, "until answered").astype(np.int64)
+        text = asked.intent * _TEXTS_AN_INTENT + (chance.uniform("text") * _TEXTS_AN_INTENT).astype(np.int64)
+        answered = moments(at + waits)
+        is_about_order = asked.order_no % 2 == 0
+        return {
+            "message_id": pa.array(number),
+            "member": self._block.ids(asked.member),
+            "order_no": pa.array(asked.order_no, mask=~is_about_order),
+            "at": moments(at),
+            "text": self._texts.at(text),
+            "intent": Words([*INTENTS]).at(asked.intent),
+            "answered_at": pc.if_else(pa.array(asked.is_unanswered), None, answered),
+            "outcome": Words([*OUTCOMES]).at(_outcomes(asked, chance)),
+            "exported_on": self._block.exported_on(day, len(number)),
+        }
+
+
+def _asked(member: Ints, order_no: Ints, intent: int, is_unanswered: Flags | None = None) -> Asked:
+    ignored = np.zeros(len(member), dtype=bool) if is_unanswered is None else is_unanswered
+    return Asked(member, order_no, np.full(len(member), intent), ignored)
+
+
+def _outcomes(asked: Asked, chance: Chance) -> Ints:
+    amends = REFUNDED + (chance.uniform("amends") * 3).astype(np.int64)
+    is_complaint = (asked.intent == LATE) | (asked.intent == QUALITY)
+    return np.where(asked.is_unanswered, UNANSWERED, np.where(is_complaint, amends, INFORMED))

@@ -1,0 +1,122 @@
+"""What changes slowly: members, products, campaigns and whom they addressed, consents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from tenure.simulation.block import Block
+from tenure.simulation.chance import Ints
+from tenure.simulation.landing import Columns, Words, days, moments, same
+from tenure.simulation.life import Day, World
+from tenure.simulation.settings import PURPOSES
+
+_AGES = Words(["18-24", "25-34", "35-44", "45-54", "55-64", "65+"])
+_AGE_SHARES = np.array([0.10, 0.22, 0.22, 0.20, 0.15, 0.11])
+_HOUSEHOLDS = Words(["1", "2", "3", "4", "5+"])
+_HOUSEHOLD_SHARES = np.array([0.36, 0.33, 0.14, 0.12, 0.05])
+_UNTOLD = 0.25  # who leaves such a question open
+
+
+def campaign_id(number: int) -> str:
+    return f"C{number:04d}"
+
+
+def joiners(block: Block, day: int) -> Ints:
+    """Places of who registers on a day; on the first one also of who was there before."""
+    joined = block.members.joined
+    return np.flatnonzero((joined <= 0) if day == 0 else (joined == day))
+
+
+def member_rows(block: Block, places: Ints, day: int) -> Columns:
+    chance = block.members.chance.take(places)
+    start = block.world.calendar.epoch_days(0)
+    ages, households = chance.one_of(_AGE_SHARES, "age"), chance.one_of(_HOUSEHOLD_SHARES, "household")
+    return {
+        "member": block.ids(places),
+        "registered_on": days(start + block.members.joined[places]),
+        "age": _AGES.at(np.where(chance.happens(_UNTOLD, "age untold"), -1, ages)),
+        "household": _HOUSEHOLDS.at(np.where(chance.happens(_UNTOLD, "household untold"), -1, households)),
+        "region": Words([*block.story.sessions.regions]).at(block.members.region[places]),
+        "channel": Words([*block.story.acquisition.channels]).at(block.members.channel[places]),
+        "exported_on": block.exported_on(day, len(places)),
+    }
+
+
+def consent_rows(block: Block, new: Ints, day: Day, given: np.ndarray) -> Columns:
+    """What new members agree to, and who changed their mind."""
+    asked = [(purpose, new, block.members.first_consent[purpose, new]) for purpose in range(len(PURPOSES))]
+    for purpose in range(len(PURPOSES)):
+        changed = np.flatnonzero(day.consent_changes[purpose])
+        asked.append((purpose, changed, given[purpose, changed]))
+    member = np.concatenate([members for _, members, _ in asked])
+    purposes = np.repeat([purpose for purpose, _, _ in asked], [len(members) for _, members, _ in asked])
+    chance = block.members.chance.take(member).split("consent", day.day)
+    return {
+        "member": block.ids(member),
+        "purpose": Words([*PURPOSES]).at(purposes),
+        "at": moments(block.moment(member, chance, day.day)),
+        "is_given": pa.array(np.concatenate([is_given for _, _, is_given in asked])),
+        "exported_on": block.exported_on(day.day, len(member)),
+    }
+
+
+def touch_rows(block: Block, day: Day) -> Columns:
+    """Who a campaign that starts today addresses, and who redeems a coupon."""
+    targeted = np.zeros(0, dtype=np.int64)
+    if day.campaign is not None:
+        targeted = day.campaign.member[day.campaign.is_treated]
+    redeemed = day.orders.member[day.orders.has_coupon]
+    running = block.world.campaigns.running(day.day)
+    member = np.concatenate([targeted, redeemed])
+    kind = np.repeat([0, 1], [len(targeted), len(redeemed)])
+    return {
+        "member": block.ids(member),
+        "campaign": same(None if running is None else campaign_id(running), len(member), pa.string()),
+        "kind": Words(["targeted", "redeemed"]).at(kind),
+        "on": days(np.full(len(member), block.world.calendar.epoch_days(day.day))),
+        "exported_on": block.exported_on(day.day, len(member)),
+    }
+
+
+def product_rows(world: World, day: int) -> Columns:
+    """What is new in the catalogue on a day; all of it on the first."""
+    catalogue = world.catalogue
+    new = np.flatnonzero(catalogue.launched == day)
+    at = pa.array(new)
+    return {
+        "sku": pa.array(catalogue.product_ids()).take(at),
+        "title": pa.array(catalogue.titles(new), pa.string()),
+        "category": Words([*catalogue.categories]).at(catalogue.category[new]),
+        "type": pa.array(catalogue.types()).take(at),
+        "brand": pa.array(catalogue.brand_names()).take(pa.array(catalogue.brand[new])),
+        "price": pa.array(catalogue.shelf(day).prices[new]),
+        "exported_on": days(np.full(len(new), world.calendar.epoch_days(day))),
+    }
+
+
+def campaign_rows(world: World, day: int) -> Columns:
+    """The campaign that starts on a day, if one does."""
+    number = world.campaigns.starting(day)
+    numbers = [] if number is None else [number]
+    starts = np.array([world.calendar.epoch_days(day) for _ in numbers], dtype=np.int64)
+    return {
+        "campaign": pa.array([campaign_id(n) for n in numbers], pa.string()),
+        "kind": pa.array([_kind(world, n) for n in numbers], pa.string()),
+        "starts_on": days(starts),
+        "ends_on": days(starts + world.story.campaigns.days - 1),
+        "coupon": pa.array([world.campaigns.coupon(n) for n in numbers], pa.float64()),
+        "exported_on": days(starts),
+    }
+
+
+def _kind(world: World, number: int) -> str:
+    return "randomised" if world.campaigns.is_randomised(number) else "spenders"
+
+
+def shared_rows(world: World, day: int) -> Iterator[tuple[str, Columns]]:
+    """What no member owns; one partition alone writes it."""
+    yield "products", product_rows(world, day)
+    yield "campaigns", campaign_rows(world, day)

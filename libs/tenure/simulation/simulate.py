@@ -1,0 +1,142 @@
+"""Runs the story: partition by partition, day by day, in as many processes as asked for."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tenure.contracts.truth import TRUE_CEILINGS
+from tenure.errors import WrongInput
+from tenure.simulation.block import Block
+from tenure.simulation.calendar import Calendar
+from tenure.simulation.chance import Ints
+from tenure.simulation.landing import Files, days
+from tenure.simulation.life import Life, World
+from tenure.simulation.members import members
+from tenure.simulation.registers import joiners, shared_rows
+from tenure.simulation.settings import FEEDS, SimulateShop
+from tenure.simulation.telling import Teller
+from tenure.simulation.truths import Ceilings, Truthteller
+
+_MARK = "simulation.json"
+
+
+@dataclass
+class Outcome:
+    """What was written: rows by feed and truth table, and the best that could be known."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    ceilings: Ceilings = field(default_factory=Ceilings)
+    seconds: float = 0.0
+
+    def add(self, other: Outcome) -> None:
+        self.rows.update(other.rows)
+        self.ceilings.add(other.ceilings)
+
+    @property
+    def landed(self) -> int:
+        return sum(self.rows[feed] for feed in FEEDS)
+
+
+def simulate(config: SimulateShop) -> Outcome:
+    """Writes landing files and truth below ``config.folder``, in place of an earlier simulation's.
+
+    Raises:
+        WrongInput: if the folder holds anything but a simulation.
+    """
+    _clear(Path(config.folder))
+    _mark(config)
+    started = time.perf_counter()
+    outcome = Outcome()
+    for part in _partitions(config):
+        outcome.add(part)
+    _tell_ceilings(config, outcome.ceilings)
+    outcome.seconds = time.perf_counter() - started
+    _mark(config, outcome)
+    return outcome
+
+
+def partitions(config: SimulateShop) -> list[Ints]:
+    """The members' numbers, in blocks of about the same size."""
+    least = max(config.processes, -(-config.members // config.largest_partition))
+    return np.array_split(np.arange(config.members), min(config.partitions or least, config.members))
+
+
+def simulate_members(config: SimulateShop, numbers: Ints, partition: int) -> Outcome:
+    """The story of these members alone, from the first day to the last. Partition 0 also writes what all share."""
+    world = World(config)
+    block = Block(world, members(config, world.catalogue, numbers))
+    life = Life(world, block.members)
+    files = Files(config.folder, partition, config.format)
+    teller = Teller(block, files, config)
+    truthteller = Truthteller(block, life, files, config.truth, config.days - 1)
+    state = life.fresh()
+    for number in range(config.days):
+        truthteller.before(state, number)
+        before = state.copy() if world.campaigns.starting(number) is not None else None
+        day = life.live(state, number)
+        new = joiners(block, number)
+        if partition == 0:
+            teller.tell_shared(shared_rows(world, number), number)
+        teller.tell(state, day, new)
+        truthteller.after(before, day, new)
+    truthteller.before(state, config.days)
+    return Outcome(Counter(files.rows), truthteller.ceilings)
+
+
+def _partitions(config: SimulateShop) -> Iterator[Outcome]:
+    blocks = partitions(config)
+    if config.processes == 1 or len(blocks) == 1:
+        for partition, numbers in enumerate(blocks):
+            yield simulate_members(config, numbers, partition)
+        return
+    # Spawned, not forked: Arrow's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(config.processes, mp_context=context, initializer=_one_thread) as pool:
+        count = range(len(blocks))
+        yield from pool.map(simulate_members, [config] * len(blocks), blocks, count)
+
+
+def _one_thread() -> None:
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+
+def _clear(folder: Path) -> None:
+    """Makes the folder an empty one that is marked as a simulation's."""
+    is_ours = (folder / _MARK).exists()
+    if folder.exists() and any(folder.iterdir()) and not is_ours:
+        raise WrongInput(f"{folder} holds something other than a simulation; name another folder with --set folder=")
+    if is_ours:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _mark(config: SimulateShop, outcome: Outcome | None = None) -> None:
+    """Notes in the folder how it came about, and what is in it once all of it is there."""
+    notes = {"settings": config.model_dump(mode="json"), "rows": dict(outcome.rows) if outcome else None}
+    (Path(config.folder) / _MARK).write_text(json.dumps(notes, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _tell_ceilings(config: SimulateShop, ceilings: Ceilings) -> None:
+    files, calendar = Files(Path(config.folder), 0), Calendar(config)
+    hidden, history = ceilings.given_hidden, ceilings.given_history
+    asked = sorted(hidden)
+    columns = {
+        "as_of": days(np.array([calendar.epoch_days(day) for day in asked])),
+        "members": pa.array([hidden[day].members for day in asked], pa.int64()),
+        "silent": pa.array([hidden[day].silent for day in asked], pa.float64()),
+        "best_auc_given_hidden": pa.array([hidden[day].auc for day in asked], pa.float64()),
+        "best_auc_given_history": pa.array([history[day].auc for day in asked], pa.float64()),
+    }
+    files.tell(TRUE_CEILINGS, config.start, columns)

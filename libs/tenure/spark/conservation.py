@@ -1,0 +1,57 @@
+"""Landed = silver + duplicates + quarantined + netted, for every raw table of every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tenure.errors import Refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balance:
+    """Where a batch's rows of one raw table went: five numbers, each counted where it was written."""
+
+    table: str
+    batch_id: str
+    batch_no: int
+    landed: int
+    silver: int
+    duplicates: int
+    quarantined: int
+    netted: int
+    rules: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def accounted(self) -> int:
+        return self.silver + self.duplicates + self.quarantined + self.netted
+
+
+def check(balances: Iterable[Balance], quarantine_limit: float) -> None:
+    """Refuses a batch of which a row is lost or doubled, or too much is quarantined.
+
+    Raises:
+        Refused: naming the table, the numbers and what to do.
+    """
+    for balance in balances:
+        _check_equation(balance)
+        _check_quarantine(balance, quarantine_limit)
+
+
+def _check_equation(b: Balance) -> None:
+    if b.landed != b.accounted:
+        raise Refused(
+            f"{b.table}, batch {b.batch_no}: {b.landed:,} rows landed, but {b.silver:,} in silver + {b.duplicates:,} "
+            f"duplicates + {b.quarantined:,} quarantined + {b.netted:,} netted are {b.accounted:,}; a writer lost or "
+            f"doubled rows: run again, and report it if it stays"
+        )
+
+
+def _check_quarantine(b: Balance, limit: float) -> None:
+    if b.quarantined > limit * b.landed:
+        worst = ", ".join(f"{name} {n:,}" for name, n in sorted(b.rules.items(), key=lambda item: -item[1])[:3])
+        raise Refused(
+            f"{b.table}, batch {b.batch_no}: {b.quarantined:,} of {b.landed:,} rows were quarantined, more than "
+            f"{limit:.0%} ({worst}); look at control/quarantine, then correct the source's YAML or raise "
+            f"quarantine_limit, and run again"
+        )

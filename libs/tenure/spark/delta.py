@@ -1,0 +1,163 @@
+"""Reading and writing Delta tables by their contracts.
+
+Every write goes through ``append``, ``replace_where`` or ``merge``, and every one of them counts the rows in the pass
+that writes them (``observe``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from delta.tables import DeltaTable
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from tenure.contracts.table import Kind, Table
+from tenure.lake.layout import table_path
+from tenure.spark.schema import conform, spark_type, struct
+
+Counts = dict[str, int]
+
+_FILTERED_ON = ("bucket", "batch_no", "as_of", "day", "known_on", "member_key", "matured_at", "release_id", "task")
+
+
+def exists(spark: SparkSession, root: str, table: Table) -> bool:
+    return is_table(spark, table_path(root, table))
+
+
+def is_table(spark: SparkSession, path: str) -> bool:
+    return DeltaTable.isDeltaTable(spark, path)
+
+
+def load(spark: SparkSession, path: str) -> DataFrame:
+    """A table by its path, for those that no contract describes."""
+    return spark.read.format("delta").load(path)
+
+
+def create(spark: SparkSession, root: str, table: Table, *, is_merged_into: bool = False) -> None:
+    """An empty table as its contract says, where there is none yet.
+
+    Args:
+        is_merged_into: whether single rows of it will be changed: then deletion vectors save the rewriting of whole
+            files. Other tables are without them, so that any reader of Parquet reads them right.
+    """
+    path = table_path(root, table)
+    if DeltaTable.isDeltaTable(spark, path):
+        return
+    builder = DeltaTable.createIfNotExists(spark).location(path).comment(table.says).addColumns(struct(table))
+    if table.partition_by:
+        builder = builder.partitionedBy(*table.partition_by)
+    for key, value in properties(table, is_merged_into).items():
+        builder = builder.property(key, value)
+    builder.execute()
+
+
+def properties(table: Table, is_merged_into: bool = False) -> dict[str, str]:
+    """Delta's table properties. Statistics are collected on the columns that are filtered on only: on all of them a
+    write costs half as much again."""
+    indexed = [c.name for c in table.columns if c.name in _FILTERED_ON and c.name not in table.partition_by]
+    return {
+        "delta.dataSkippingStatsColumns": ",".join(indexed),
+        "delta.enableDeletionVectors": str(is_merged_into).lower(),
+    }
+
+
+def read(spark: SparkSession, root: str, table: Table, version: int | None = None) -> DataFrame:
+    """The table as it stands, or as it stood at ``version``."""
+    reader = spark.read.format("delta")
+    if version is not None:
+        reader = reader.option("versionAsOf", version)
+    return reader.load(table_path(root, table))
+
+
+def append(rows: DataFrame, root: str, table: Table, counts: Mapping[str, SparkColumn] | None = None) -> Counts:
+    """Adds rows; returns ``rows`` (how many) and what ``counts`` names, counted in the writing pass.
+
+    ``rows`` may have more columns than the table, for ``counts`` to count by.
+    """
+    return _write(rows, root, table, counts, where=None)
+
+
+def replace_where(
+    rows: DataFrame, root: str, table: Table, where: str, counts: Mapping[str, SparkColumn] | None = None
+) -> Counts:
+    """Puts ``rows`` in the place of those where the SQL condition holds, in one commit: a rerun is harmless."""
+    return _write(rows, root, table, counts, where=where)
+
+
+def _write(
+    rows: DataFrame, root: str, table: Table, counts: Mapping[str, SparkColumn] | None, *, where: str | None
+) -> Counts:
+    create(rows.sparkSession, root, table)
+    seen, counted = observed(rows, counts)
+    laid = conform(seen, table)
+    if table.sort_by:
+        laid = laid.sortWithinPartitions(*table.partition_by, *table.sort_by)
+    writer = laid.write.format("delta").mode("append" if where is None else "overwrite")
+    if where is not None:
+        writer = writer.option("replaceWhere", where)
+    writer.save(table_path(root, table))
+    return counted()
+
+
+class Observed:
+    """What was counted while rows passed by; call it after they were written."""
+
+    def __init__(self, observation: Observation) -> None:
+        self._observation = observation
+
+    def __call__(self) -> Counts:
+        return {name: int(value or 0) for name, value in self._observation.get.items()}
+
+
+def observed(rows: DataFrame, counts: Mapping[str, SparkColumn] | None = None) -> tuple[DataFrame, Observed]:
+    """``rows`` that are counted as they pass: ``rows`` in all, and one aggregate for each name in ``counts``."""
+    observation = Observation()
+    named = [column.alias(name) for name, column in (counts or {}).items()]
+    return rows.observe(observation, F.count(F.lit(1)).alias("rows"), *named), Observed(observation)
+
+
+def merge(
+    rows: DataFrame,
+    root: str,
+    table: Table,
+    *,
+    on: Sequence[str] = (),
+    update: Mapping[str, SparkColumn] | None = None,
+    within: str | None = None,
+) -> Counts:
+    """Inserts rows whose key is new and updates the others: all columns, or those of ``update``.
+
+    Args:
+        on: the columns that identify a row, by default the contract's key; null is equal to null.
+        update: new values by column, of the columns of ``old`` and ``new``.
+        within: a SQL condition on ``old`` that every matching row fulfils, so that files are skipped.
+    """
+    create(rows.sparkSession, root, table, is_merged_into=True)
+    seen, counted = observed(conform(rows, table))
+    same = [f"old.{name} <=> new.{name}" for name in dict.fromkeys((*table.partition_by, *(on or table.key)))]
+    target = DeltaTable.forPath(rows.sparkSession, table_path(root, table)).alias("old")
+    merging = target.merge(seen.alias("new"), " and ".join([*same, *([f"({within})"] if within else [])]))
+    changed = merging.whenMatchedUpdate(set=dict(update)) if update else merging.whenMatchedUpdateAll()
+    changed.whenNotMatchedInsertAll().execute()
+    return counted()
+
+
+def version(spark: SparkSession, root: str, table: Table) -> int:
+    """The number of the table's newest commit."""
+    return version_at(spark, table_path(root, table))
+
+
+def version_at(spark: SparkSession, path: str) -> int:
+    jvm = spark._jvm  # the public way, history(1), is a job of its own and costs thirty times as much
+    assert jvm is not None
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
+    nothing = jvm.scala.Option.empty()
+    return int(log.update(False, nothing, nothing).version())
+
+
+def restore(spark: SparkSession, root: str, table: Table, to_version: int) -> None:
+    """The table as it stood at ``to_version``, as a new commit; nothing where it stands there already."""
+    if version(spark, root, table) != to_version:
+        DeltaTable.forPath(spark, table_path(root, table)).restoreToVersion(to_version)

@@ -1,0 +1,67 @@
+"""The raw parts of sequence tokens: a member's visits, one a day, as known from one day on."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from tenure.contracts.gold import member_events as contract
+from tenure.contracts.shop import Shop
+from tenure.spark.days import VERSION, orders
+from tenure.spark.knowledge import as_known
+from tenure.spark.parts import MEMBER_DAY, accumulated, signed_parts
+from tenure.spark.schema import conform
+from tenure.spark.shop import bucketed, without
+
+UNKNOWN_CATEGORY = "unknown"
+_SUMS = ("baskets", "lines", "spend_minor", "discount_minor", "coupon_minor")
+
+
+def member_events(order_lines: DataFrame, shop: Shop) -> DataFrame:
+    """Every version of every visit that the lines touch, from *all* lines of those member-days."""
+    table = contract(shop)
+    sums = (
+        orders(order_lines, shop)
+        .groupBy(*VERSION)
+        .agg(*(F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in _SUMS))
+        .transform(accumulated, _SUMS)
+    )
+    return (
+        sums.join(mixes(order_lines, shop), list(VERSION))  # exactly one row each
+        .withColumn("kind", F.when(F.col("lines") > 0, "visit").otherwise("none"))
+        .withColumn("categories", F.transform("mix", lambda part: part["category"]))
+        .withColumn("category_shares", _shares())
+        .transform(bucketed, shop.buckets)
+        .transform(without, table, shop.lacks)
+        .transform(conform, table)
+    )
+
+
+def mixes(order_lines: DataFrame, shop: Shop) -> DataFrame:
+    """What each version of a visit was made of: ``mix``, categories kept with their lines and spend, most spent on
+    first; and ``hour``, of the first basket."""
+    category = F.coalesce("category", F.lit(UNKNOWN_CATEGORY)).alias("category")
+    is_kept = F.col("lines") > 0
+    part = F.struct((-F.greatest("paid", F.lit(0))).alias("unpaid"), "category", "lines")
+    return (
+        signed_parts(order_lines, shop)
+        .groupBy(*VERSION, category)
+        .agg(F.sum("times").alias("lines"), F.sum("paid_minor").alias("paid"), F.min("hour").alias("hour"))
+        .transform(as_known, of=MEMBER_DAY)
+        .groupBy(*VERSION, "category")
+        .agg(F.sum("lines").alias("lines"), F.sum("paid").alias("paid"), F.min("hour").alias("hour"))
+        .groupBy(*VERSION)
+        # Ties go by name, so that the order is the same on every run.
+        .agg(F.sort_array(F.collect_list(F.when(is_kept, part))).alias("mix"), F.min("hour").alias("hour"))
+    )
+
+
+def _shares() -> Column:
+    """Shares of the spend; of the lines, where nothing was paid for any of them."""
+    paid = _sum_of("unpaid")
+    lines = _sum_of("lines")
+    return F.transform("mix", lambda part: F.when(paid < 0, part["unpaid"] / paid).otherwise(part["lines"] / lines))
+
+
+def _sum_of(field: str) -> Column:
+    return F.aggregate("mix", F.lit(0).cast("long"), lambda total, part: total + part[field])

@@ -1,0 +1,57 @@
+"""The one clock of knowledge: which version of a row was known when.
+
+A row that changes is never rewritten: a full new version is appended and the one before it is closed by
+``superseded_on``. A reader at ``as_of`` takes what was known before it and not superseded before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+
+def as_known(parts: DataFrame, of: Sequence[str]) -> DataFrame:
+    """Each part once for every version of its whole that knows it.
+
+    ``of`` names the columns of the whole (a member's day). A whole has one version for each ``known_on`` among its
+    parts; the ``known_on`` of the result is the version's.
+    """
+    versions = F.collect_set("known_on").over(Window.partitionBy(*of))
+    knowing = F.filter("versions", lambda version: version >= F.col("known_on"))
+    return parts.withColumn("versions", versions).withColumn("known_on", F.explode(knowing)).drop("versions")
+
+
+def closed(versions: DataFrame, of: Sequence[str]) -> DataFrame:
+    """The versions with ``superseded_on``: the ``known_on`` of the next version of the same whole."""
+    following = F.lead("known_on").over(Window.partitionBy(*of).orderBy("known_on"))
+    return versions.withColumn("superseded_on", following)
+
+
+def stands_at(as_of: Column) -> Column:
+    """Whether a version was known before ``as_of`` and not superseded before it."""
+    was_known = F.col("known_on") < as_of
+    stood = F.col("superseded_on").isNull() | (F.col("superseded_on") >= as_of)
+    return was_known & stood
+
+
+def standing_at(versions: DataFrame, as_of: Sequence[date]) -> DataFrame:
+    """Each version once for every ``as_of`` at which it stands; at most one version of a whole each."""
+    return versions.withColumn("as_of", F.explode(F.filter(days(as_of), stands_at)))
+
+
+def seen_from(tiles: DataFrame, as_of: Sequence[date], longest_days: int) -> DataFrame:
+    """Each tile once for every ``as_of`` that sees it: within the ``longest_days`` before it, and standing at it."""
+
+    def sees(day: Column) -> Column:
+        is_in_window = (F.col("day") < day) & (F.col("day") >= F.date_sub(day, longest_days))
+        return is_in_window & stands_at(day)
+
+    return tiles.withColumn("as_of", F.explode(F.filter(days(as_of), sees)))
+
+
+def days(values: Sequence[date]) -> Column:
+    """Days as an array; the empty array where there are none."""
+    return F.array(*map(F.lit, values)).cast("array<date>")

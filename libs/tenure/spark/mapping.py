@@ -1,0 +1,110 @@
+"""From bronze to the contract's columns, by the source's Spark SQL expressions."""
+
+from __future__ import annotations
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from tenure.config.source import Feed
+from tenure.contracts.landing import ENVELOPE, RAW_TABLES
+from tenure.contracts.table import Kind, Table
+from tenure.errors import WrongInput
+from tenure.spark.landing import LANDED, UNREADABLE, is_broken
+from tenure.spark.schema import spark_type
+
+IS_BROKEN, IS_UNREADABLE = "is_broken", "is_unreadable"
+DECLARED_KNOWN_ON = "declared_known_on"
+_ENVELOPE = tuple(column.name for column in ENVELOPE)
+
+
+def raw_table(feed: Feed) -> Table:
+    return next(table for table in RAW_TABLES if table.name == feed.table)
+
+
+def mapped(bronze: DataFrame, feed: Feed) -> DataFrame:
+    """The raw table's columns in their types, the envelope, and whether the row could be read at all.
+
+    What an expression cannot read is null. ``known_on`` is what the feed declares, under ``declared_known_on``.
+    """
+    contract = raw_table(feed)
+    landed = bronze.select(
+        f"{LANDED}.*",
+        *(F.col(name).alias(f"_{name}") for name in _ENVELOPE),
+        is_broken(bronze).alias(f"_{IS_BROKEN}"),
+        _is_unreadable(bronze).alias(f"_{IS_UNREADABLE}"),
+    )
+    ours = {column.name: _typed(landed, feed, column.name, column.kind) for column in contract.columns}
+    ours[DECLARED_KNOWN_ON] = ours.pop("known_on")
+    return landed.select(
+        *(expression.alias(name) for name, expression in ours.items()),
+        *(F.col(f"_{name}").alias(name) for name in (*_ENVELOPE, IS_BROKEN, IS_UNREADABLE)),
+    )
+
+
+def check_mapping(rows: DataFrame, feed_name: str, feed: Feed) -> None:
+    """Whether the feed's expressions can be evaluated on what landed.
+
+    Raises:
+        WrongInput: naming the expression and the columns that landed.
+    """
+    landed = rows.select(f"{LANDED}.*")
+    for name, expression in feed.columns.items():
+        kind = raw_table(feed).column(name).kind
+        try:
+            landed.select(_typed(landed, feed, name, kind))
+        except (AnalysisException, ParseException) as error:
+            there = ", ".join(column for column in landed.columns if column != UNREADABLE)
+            raise WrongInput(
+                f"feed {feed_name}: {name} cannot be made of {expression!r} ({_reason(error)}); "
+                f"these columns landed: {there}; correct the expression in the source's YAML, or the files"
+            ) from None
+
+
+def read_columns(bronze: DataFrame, expression: str) -> list[str]:
+    """The landed columns that an expression reads: those without which it cannot be evaluated."""
+    landed = bronze.select(f"{LANDED}.*")
+
+    def is_needed(name: str) -> bool:
+        try:
+            landed.drop(name).select(F.expr(expression))
+        except AnalysisException:
+            return True
+        return False
+
+    return [name for name in landed.columns if is_needed(name)]
+
+
+def _reason(error: AnalysisException | ParseException) -> str:
+    return (error.getCondition() or type(error).__name__).split(".")[0].lower().replace("_", " ")
+
+
+def _typed(landed: DataFrame, feed: Feed, name: str, kind: Kind) -> Column:
+    if name not in feed.columns:
+        return F.lit(None).cast(spark_type(kind))
+    expression = F.expr(feed.columns[name])
+    found = landed.select(expression.alias("found")).schema["found"].dataType
+    if kind == Kind.MOMENT:
+        return _moment(expression, found, feed.timezone)
+    if isinstance(found, T.StringType) and kind == Kind.TEXT:
+        return F.nullif(F.trim(expression), F.lit(""))
+    return expression.cast(spark_type(kind))
+
+
+_HAS_ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
+
+
+def _moment(expression: Column, found: T.DataType, timezone: str) -> Column:
+    """In UTC: a time that carries no zone is read as of the feed's."""
+    local = F.to_utc_timestamp(expression.cast(T.TimestampType()), timezone)
+    if isinstance(found, T.StringType):
+        has_zone = F.trim(expression).rlike(r"\d:\d{2}.*" + _HAS_ZONE)
+        return F.when(has_zone, expression.cast(T.TimestampType())).otherwise(local)
+    return expression if isinstance(found, T.TimestampType) else local
+
+
+def _is_unreadable(bronze: DataFrame) -> Column:
+    landed = bronze.schema[LANDED].dataType
+    assert isinstance(landed, T.StructType)
+    return F.col(LANDED).getField(UNREADABLE).isNotNull() if UNREADABLE in landed.names else F.lit(False)

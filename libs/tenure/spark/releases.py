@@ -1,0 +1,87 @@
+"""Releases from the jobs' side: the way back to the last one, and the row that makes the next one."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from pyspark.sql import Row, SparkSession
+from pyspark.sql import functions as F
+
+from tenure.config.source import Source
+from tenure.config.version import code_version
+from tenure.contracts.control import BATCHES, CONSERVATION, QUARANTINE, RELEASES, REPLACED
+from tenure.contracts.gold import gold_tables
+from tenure.contracts.shop import Shop, shop_to_json
+from tenure.contracts.silver import SILVER_TABLES
+from tenure.contracts.table import Table
+from tenure.lake.layout import table_path
+from tenure.lifecycle.calendar import newest_as_of
+from tenure.spark import delta
+from tenure.spark.landing import bronze_path
+from tenure.spark.night import Night, begin_anew, marked, user_metadata
+from tenure.spark.schema import struct
+
+
+def rebuilt_tables(shop: Shop) -> tuple[Table, ...]:
+    """What a refresh makes from bronze; bronze itself only grows."""
+    return (*SILVER_TABLES, QUARANTINE, REPLACED, CONSERVATION, *gold_tables(shop))
+
+
+def last_release(spark: SparkSession, root: str) -> Row | None:
+    if not delta.exists(spark, root, RELEASES):
+        return None
+    return delta.read(spark, root, RELEASES).orderBy(F.col("release_id").desc()).first()
+
+
+def roll_back(spark: SparkSession, root: str, tables: Iterable[Table], release: Row | None) -> tuple[str, ...]:
+    """Brings every table to the version that the release names, and empties those it does not know: what a killed or
+    refused refresh left is made again. The names of the tables that had to go back."""
+    versions: Mapping[str, int] = release["tables"] if release else {}
+    return tuple(
+        table.name
+        for table in tables
+        if delta.exists(spark, root, table) and _went_back(spark, root, table, versions.get(table.name))
+    )
+
+
+def _went_back(spark: SparkSession, root: str, table: Table, version: int | None) -> bool:
+    newest = delta.version(spark, root, table)
+    if version is None:
+        if newest == 0 and delta.read(spark, root, table).isEmpty():
+            return False
+        begin_anew(spark, root, table)
+        return True
+    if newest == version:
+        return False
+    with marked(spark, user_metadata(spark, root, table, version) or "{}"):
+        delta.restore(spark, root, table, version)
+    return True
+
+
+def versions(spark: SparkSession, root: str, source: Source) -> dict[str, int]:
+    """The version of every table that a release names, as they are now."""
+    paths = {f"raw_{feed}": bronze_path(root, feed) for feed in source.feeds}
+    paths |= {table.name: table_path(root, table) for table in (BATCHES, *rebuilt_tables(source.shop))}
+    return {name: delta.version_at(spark, path) for name, path in paths.items() if delta.is_table(spark, path)}
+
+
+def write_release(build: Night, source: Source, released_at: datetime) -> str:
+    """One row, in one commit: from here on everybody sees this night. Its id."""
+    release_id = f"{released_at:%Y%m%dT%H%M%S}.{released_at.microsecond // 1000:03d}Z-{uuid.uuid4().hex[:6]}"
+    row = {
+        "release_id": release_id,
+        "released_at": released_at,
+        "source": source.name,
+        "tables": versions(build.spark, build.root, source),
+        "fingerprint": build.fingerprint,
+        "shop": shop_to_json(build.shop),
+        "code_version": code_version(),
+        "last_complete_day": build.last_complete_day,
+        "newest_as_of": newest_as_of(build.last_complete_day),
+        "through_batch": build.through_batch,
+    }
+    rows = build.spark.createDataFrame([tuple(row[name] for name in RELEASES.names)], struct(RELEASES))
+    delta.append(rows, build.root, RELEASES)
+    return release_id

@@ -1,0 +1,67 @@
+"""A contract, spelled for Spark."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from tenure.contracts.table import Column, Kind, Table
+
+_TYPES: dict[Kind, T.DataType] = {
+    Kind.KEY: T.LongType(),
+    Kind.TEXT: T.StringType(),
+    Kind.TEXTS: T.ArrayType(T.StringType()),
+    Kind.DAY: T.DateType(),
+    Kind.MOMENT: T.TimestampType(),
+    Kind.COUNT: T.LongType(),
+    Kind.BITS: T.LongType(),
+    Kind.MONEY: T.LongType(),
+    Kind.NUMBER: T.DoubleType(),
+    Kind.NUMBERS: T.ArrayType(T.DoubleType()),
+    Kind.FLAG: T.BooleanType(),
+    Kind.COUNTS_BY_NAME: T.MapType(T.StringType(), T.LongType()),
+}
+
+
+def spark_type(kind: Kind) -> T.DataType:
+    return _TYPES[kind]
+
+
+def spark_field(column: Column) -> T.StructField:
+    return T.StructField(column.name, _TYPES[column.kind], column.nullable)
+
+
+def struct(table: Table) -> T.StructType:
+    """The table's columns as Spark's schema; what a column means travels as its comment."""
+    return T.StructType([spark_field(column) for column in table.columns])
+
+
+def conform(rows: DataFrame, table: Table) -> DataFrame:
+    """The table's columns, in its order and types; other columns are left out.
+
+    Raises:
+        ValueError: showing both sides, if a column is missing or has a type that is not the contract's.
+    """
+    have = {field.name: field.dataType for field in rows.schema}
+    for column in table.columns:
+        if column.name not in have:
+            raise ValueError(f"{table.name}: no column {column.name!r}; there are {', '.join(have)}")
+        _check_type(table, column, have[column.name])
+    return rows.select(*(F.col(c.name).cast(_TYPES[c.kind]).alias(c.name) for c in table.columns))
+
+
+# Spark counts in int and long and writes untyped nulls: these are the same kind, only narrower.
+_WIDENS: dict[type[T.DataType], tuple[type[T.DataType], ...]] = {
+    T.LongType: (T.ByteType, T.ShortType, T.IntegerType),
+    T.DoubleType: (T.FloatType,),
+}
+
+
+def _check_type(table: Table, column: Column, found: T.DataType) -> None:
+    wanted = _TYPES[column.kind]
+    is_same = found.simpleString() == wanted.simpleString() or isinstance(found, T.NullType)
+    if not is_same and not isinstance(found, _WIDENS.get(type(wanted), ())):
+        raise ValueError(
+            f"{table.name}: column {column.name!r} is {found.simpleString()}, the contract says {wanted.simpleString()}"
+        )

@@ -1,0 +1,1 @@
+"""What is learnt, as values: one file a task."""

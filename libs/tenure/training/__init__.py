@@ -1,0 +1,1 @@
+"""The one loop, the way from Delta to shards, checkpoints, evaluation."""

@@ -1,0 +1,126 @@
+"""The workers that train together: Ray's, or this process alone. The loop calls both alike."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+Write = Callable[[Path], None]
+
+
+class Group(Protocol):
+    """``rank`` of ``size`` workers, each with its own device and its own shard."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    def latest(self) -> Any:
+        """A context with the folder of the newest checkpoint, or None."""
+
+    def save(self, metrics: dict[str, Any], write: Write | None) -> None:
+        """Called by all workers at the same step; ``write`` fills the checkpoint's folder, or there is none."""
+
+
+class Alone:
+    """One process, with its checkpoints in a folder."""
+
+    rank, size = 0, 1
+
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        self.folder = folder
+        self.device = torch.device(device)
+
+    @contextmanager
+    def latest(self) -> Iterator[Path | None]:
+        newest = self.folder / "checkpoint"
+        yield newest if newest.is_dir() else None
+
+    def save(self, metrics: dict[str, Any], write: Write | None) -> None:
+        if write is None:
+            return
+        part = self.folder / "checkpoint.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        write(part)
+        shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
+        part.rename(self.folder / "checkpoint")
+
+
+class RayGroup:
+    """A worker of Ray Train. A checkpoint counts once every worker has reported it."""
+
+    def __init__(self) -> None:
+        from ray import train
+        from ray.train.torch import get_device
+
+        context = train.get_context()
+        self.rank, self.size = context.get_world_rank(), context.get_world_size()
+        self.device = get_device()
+
+    @contextmanager
+    def latest(self) -> Iterator[Path | None]:
+        from ray import train
+
+        checkpoint = train.get_checkpoint()
+        if checkpoint is None:
+            yield None
+            return
+        with checkpoint.as_directory() as folder:
+            yield Path(folder)
+
+    def save(self, metrics: dict[str, Any], write: Write | None) -> None:
+        from ray import train
+
+        if write is None:
+            train.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            if self.rank == 0:  # every worker holds the same weights
+                write(Path(folder))
+            train.report(metrics, checkpoint=train.Checkpoint(folder) if self.rank == 0 else None)
+
+
+def is_together() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def distribute(module: nn.Module) -> nn.Module:
+    """The module with its gradients averaged over all workers."""
+    return DistributedDataParallel(module) if is_together() else module
+
+
+def summed(value: float, device: torch.device) -> float:
+    """The sum over all workers."""
+    if not is_together():
+        return value
+    total = torch.tensor(value, dtype=torch.float64, device=device)
+    dist.all_reduce(total)
+    return float(total)
+
+
+def gathered(value: Any) -> list[Any]:
+    """What every worker holds, in the order of ranks; all hear it."""
+    if not is_together():
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def decided(value: Any) -> Any:
+    """What rank 0 says; all hear it."""
+    if not is_together():
+        return value
+    said = [value]
+    dist.broadcast_object_list(said, src=0)
+    return said[0]

@@ -1,0 +1,298 @@
+"""The recommender's training from a release to the registry: fitted, judged on the test, refitted on everything known.
+
+What was judged is kept beside what is served (``evaluation/before_test``), so that a later training on the same
+release can be compared with it fairly.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tenure.config.version import code_version
+from tenure.errors import Refused, TenureError
+from tenure.lake.release import Release, release
+from tenure.models.factorization import Factorization
+from tenure.models.popularity import Popularity
+from tenure.models.recommender import Recommender, load_recommender
+from tenure.registry.gate import MODEL, Difference, announce, decide, promote
+from tenure.registry.manifest import (
+    EVALUATION_FOLDER,
+    MANIFEST_FILE,
+    WEIGHTS_FILE,
+    Gate,
+    Interval,
+    Manifest,
+    write_manifest,
+)
+from tenure.registry.registry import Registry
+from tenure.training.factors import Period, Worker, architecture, periods
+from tenure.training.factors_judge import NDCG
+from tenure.training.factors_progress import Fitted, Progress
+from tenure.training.factors_settings import FitFactors
+from tenure.training.group import Group
+from tenure.training.purchases import read_products
+from tenure.training.ranking import resampled
+
+TASK = "recommender"
+POPULARITY, FAVOURITES, CHAMPION = "popularity", "own_favourites", "champion"
+GATE_ON = f"new_items.{NDCG}"
+REFUSED = "refused.txt"
+BEFORE_TEST = f"{EVALUATION_FOLDER}/before_test"
+
+Train = Callable[[Callable[[Group], None], str], AbstractContextManager[Path]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a training came to: our version in the registry, and who answers from now on."""
+
+    version: str
+    champion: str
+    manifest: Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incumbent:
+    """The champion so far as files, to be sent to the workers: one to which the test's days are unknown."""
+
+    version: str
+    files: Mapping[str, bytes]
+
+    def load(self) -> Recommender:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in self.files.items():
+                (Path(folder) / name).write_bytes(content)
+            return load_recommender(folder)
+
+
+def fit_recommender(config: FitFactors, train: Train) -> Outcome:
+    """Trains on the newest release, registers, and lets the gate say who answers.
+
+    Args:
+        train: runs a function on every worker and gives the folder of the last checkpoint.
+
+    Raises:
+        WrongInput: if there is no release.
+        Refused: if nothing can be recommended.
+    """
+    registry = Registry(config.env.registry_root)
+    found = release(config.env.lake_root, config.release, config.env.storage_options)
+    test = periods(found, config.test_days)[1]
+    champion = incumbent(registry, found.source, test)
+    with train(partial(_work, config, found, champion), TASK) as folder:
+        if (folder / REFUSED).is_file():
+            raise Refused((folder / REFUSED).read_text())
+        progress = Progress.read(folder)
+    report = Report.of(config, found, progress, champion)
+    announce(TASK, report.gate)
+    return _registered(registry, report)
+
+
+def _work(config: FitFactors, release: Release, champion: Incumbent | None, group: Group) -> None:
+    torch.set_num_threads(config.scale.threads_per_worker)
+    try:
+        Worker.of(config, release, group, champion.load() if champion else None).fit()
+    except Refused as error:  # all workers count together and refuse together; trying again would change nothing
+        sentence = str(error)
+        group.save({"refused": sentence}, lambda folder: _note(folder, sentence))
+
+
+def _note(folder: Path, sentence: str) -> None:
+    (folder / REFUSED).write_text(sentence)
+
+
+def incumbent(registry: Registry, source: str, test: Period) -> Incumbent | None:
+    """The champion, or the one that was judged in its place, if it is of this shop and learnt nothing of the test."""
+    if registry.version(TASK, "champion") is None:
+        return None
+    folder = registry.folder(TASK, "champion")
+    for candidate in (folder, folder / BEFORE_TEST):
+        if _may_be_compared(candidate, source, test.known_before):
+            files = {name: (candidate / name).read_bytes() for name in (MANIFEST_FILE, WEIGHTS_FILE)}
+            return Incumbent(version=str(registry.version(TASK, "champion")), files=files)
+    return None
+
+
+def _may_be_compared(folder: Path, source: str, known_before: date) -> bool:
+    try:
+        manifest = load_recommender(folder).manifest
+    except TenureError:  # a champion of another make: it cannot be asked
+        return False
+    learnt_before = date.fromisoformat(manifest.split["known_before"])
+    return manifest.source == source and learnt_before <= known_before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything that the bundles say."""
+
+    config: FitFactors
+    release: Release
+    progress: Progress
+    product_ids: np.ndarray
+    intervals: Mapping[str, Interval]  # by who.items.metric, and by who.items.metric.minus_whom
+    gate: Gate
+
+    @classmethod
+    def of(cls, config: FitFactors, release: Release, progress: Progress, champion: Incumbent | None) -> Report:
+        rng = np.random.default_rng(config.seed)
+        intervals = _intervals(progress.fitted[1], config.evaluation.resamples, rng)
+        products = read_products(release).product_ids.to_numpy(zero_copy_only=False)
+        return cls(
+            config=config,
+            release=release,
+            progress=progress,
+            product_ids=products,
+            intervals=intervals,
+            gate=_gate(intervals, champion),
+        )
+
+    def metrics(self, who: str) -> dict[str, Interval]:
+        """By items and metric, as in ``new_items.ndcg_at_10``."""
+        names = {name.split(".", 1)[1]: i for name, i in self.intervals.items() if name.split(".")[0] == who}
+        return {name: interval for name, interval in names.items() if "minus" not in name}
+
+    def write(self, folder: Path, kind: type[Factorization] | type[Popularity]) -> Manifest:
+        """The bundle of what is served, with the bundle of what was judged inside it."""
+        *_, test, served = self.progress.fitted
+        days = {p.name: p for p in periods(self.release, self.config.test_days)}
+        self._write(folder / BEFORE_TEST, kind, test, days["test"])
+        evaluation = {
+            "intervals": {name: interval.model_dump() for name, interval in self.intervals.items()},
+            "chosen": dict(served.chosen),
+            "periods": {
+                name: {
+                    "known_before": str(days[name].known_before),
+                    "until": str(days[name].until) if days[name].until else None,
+                    "members": done.members,
+                    "items": len(done.product),
+                    "pairs": done.pairs,
+                    "objective": done.objective,
+                }
+                for name, done in zip(days, self.progress.fitted, strict=True)
+            },
+        }
+        (folder / EVALUATION_FOLDER / "ranking.json").write_text(json.dumps(evaluation, indent=2) + "\n")
+        return self._write(folder, kind, served, days["served"])
+
+    def _write(
+        self, folder: Path, kind: type[Factorization] | type[Popularity], fitted: Fitted, period: Period
+    ) -> Manifest:
+        folder.mkdir(parents=True, exist_ok=True)
+        if kind is Factorization:
+            Factorization.save(folder, fitted.factors, fitted.share)
+        else:
+            Popularity.save(folder, fitted.baseline_share)
+        return write_manifest(folder, self._manifest(kind, fitted, period))
+
+    def _manifest(self, kind: type[Factorization] | type[Popularity], fitted: Fitted, period: Period) -> Manifest:
+        is_ours = kind is Factorization
+        test = self.progress.fitted[1]
+        return Manifest(
+            task=TASK,
+            model=kind.name,
+            architecture=architecture(self.config.als, dict(fitted.chosen)).model_dump() if is_ours else {},
+            inputs={"vocabulary": {"product_id": self.product_ids[fitted.product].tolist()}},
+            release_id=self.release.release_id,
+            source=self.release.source,
+            fingerprint=self.release.fingerprint,
+            code_version=code_version(),
+            config=self.config.model_dump(mode="json", exclude={"env"}),
+            split=self._split(period),
+            seed=self.config.seed,
+            rows={"train": test.pairs, "served": self.progress.fitted[2].pairs, "test": self._judged_members()},
+            metrics=self.metrics(MODEL if is_ours else POPULARITY),
+            baselines={who: {n: i.value for n, i in self.metrics(who).items()} for who in (POPULARITY, FAVOURITES)},
+            comparisons=self._comparisons() if is_ours else {},
+            gate=self.gate,
+            created_at=datetime.now(UTC),
+        )
+
+    def _split(self, period: Period) -> dict[str, Any]:
+        validation, test, _ = periods(self.release, self.config.test_days)
+        return {
+            "known_before": str(period.known_before),
+            "validation": {"known_before": str(validation.known_before), "until": str(validation.until)},
+            "test": {"known_before": str(test.known_before), "until": str(test.until)},
+            "says": "metrics are of a model that knew nothing of the test's days; what is served was then fitted again "
+            "on everything known before known_before, with the same settings and choices",
+        }
+
+    def _judged_members(self) -> int:
+        return len(self.progress.fitted[1].judged[f"{MODEL}.all_items.{NDCG}"])
+
+    def _comparisons(self) -> dict[str, Any]:
+        """``{"minus_popularity": {"new_items.ndcg_at_10": [low, high]}}``, members resampled in pairs."""
+        found: dict[str, dict[str, Any]] = {}
+        for name, interval in self.intervals.items():
+            ours, separator, whom = name.partition(".minus_")
+            if separator:
+                found.setdefault(f"minus_{whom}", {})[ours.split(".", 1)[1]] = [interval.low, interval.high]
+        return found
+
+
+def _intervals(test: Fitted, resamples: int, rng: np.random.Generator) -> dict[str, Interval]:
+    """Every metric, and ours minus everyone's, with the bounds that resampled members give."""
+    found: dict[str, Interval] = {}
+    for items in ("all_items", "new_items"):
+        values = {name: numbers for name, numbers in test.judged.items() if name.split(".")[1] == items}
+        differences = {
+            f"{MODEL}.{items}.{metric}.minus_{who}": values[f"{MODEL}.{items}.{metric}"] - numbers
+            for who, metric, numbers in ((*_who_and_metric(name), numbers) for name, numbers in values.items())
+            if who != MODEL
+        }
+        found |= resampled(values | differences, resamples, rng)
+    return found
+
+
+def _who_and_metric(name: str) -> tuple[str, str]:
+    who, _, metric = name.split(".")
+    return who, metric
+
+
+def _gate(intervals: Mapping[str, Interval], champion: Incumbent | None) -> Gate:
+    """Ours must beat popularity on new items, and be no worse there than who answered before."""
+    popularity = _difference(intervals, POPULARITY, POPULARITY)
+    if champion is None:
+        return decide(POPULARITY, beats=[popularity])
+    before = _difference(intervals, CHAMPION, f"the champion (version {champion.version})")
+    best_of_the_others = CHAMPION if before.theirs >= popularity.theirs else POPULARITY
+    return decide(best_of_the_others, beats=[popularity], not_worse_than=[before])
+
+
+def _difference(intervals: Mapping[str, Interval], who: str, called: str) -> Difference:
+    difference = intervals[f"{MODEL}.{GATE_ON}.minus_{who}"]
+    return Difference(
+        against=called,
+        metric=GATE_ON,
+        ours=intervals[f"{MODEL}.{GATE_ON}"].value,
+        theirs=intervals[f"{who}.{GATE_ON}"].value,
+        low=difference.low or 0.0,
+        high=difference.high or 0.0,
+    )
+
+
+def _registered(registry: Registry, report: Report) -> Outcome:
+    """Our version is the candidate, whoever answers; a baseline that answers is a version of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = report.write(Path(folder) / "ours", Factorization)
+        ours = registry.register(TASK, manifest, Path(folder) / "ours")
+        champion = ours
+        if report.gate.champion == POPULARITY:
+            baseline = report.write(Path(folder) / "baseline", Popularity)
+            champion = registry.register(TASK, baseline, Path(folder) / "baseline")
+        elif report.gate.champion == CHAMPION:
+            champion = str(registry.version(TASK, "champion"))
+    promote(registry, TASK, candidate=ours, champion=champion)
+    return Outcome(version=ours, champion=champion, manifest=manifest)

@@ -1,0 +1,135 @@
+"""Scores all members of the newest release: probabilities to churn, and recommendations, as Delta tables.
+
+    python ray_apps/batch/score_members.py --config conf/batch/score_members.yaml --set env.work=var/demo
+    ray job submit -- python ray_apps/batch/score_members.py --config conf/batch/score_members.yaml
+
+Buckets are scored by Ray Data, as many at once as there are workers; the answers of a task and an ``as_of`` are
+replaced in one commit, so a rerun changes nothing but the commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import ray
+from deltalake import write_deltalake
+from deltalake.exceptions import CommitFailedError
+from pydantic import Field
+from ray.exceptions import RayTaskError
+
+from tenure.config.command import command
+from tenure.config.env import Env
+from tenure.config.settings import Settings
+from tenure.errors import Busy, TenureError
+from tenure.lake.layout import table_path
+from tenure.lake.release import Release, release
+from tenure.lake.schema import arrow
+from tenure.serving.scoring import Chosen, ChurnOfBuckets, ItemsOfBuckets, choose
+
+log = logging.getLogger("score_members")
+
+
+class Workers(Settings):
+    """How many processes score buckets, and what each may use; ``gpus`` is a share of one device."""
+
+    at_least: int = Field(default=1, ge=1)
+    at_most: int = Field(default=2, ge=1)
+    cpus: float = Field(default=1, gt=0)
+    gpus: float = Field(default=0, ge=0)
+
+
+class ScoreMembers(Settings):
+    """``release_id``: by default the newest. ``k``: items for each member."""
+
+    env: Env
+    release_id: str | None = None
+    k: int = Field(default=10, ge=1, le=100)
+    workers: Workers = Workers()
+
+
+def run(config: ScoreMembers) -> None:
+    env = config.env
+    chosen = release(env.lake_root, config.release_id, env.storage_options)
+    _connect(env)
+    churn, recommender = _champions(env, chosen, config.workers)
+    device = "cuda" if config.workers.gpus else "cpu"
+    arguments: dict[str, Any] = {"release": chosen, "chosen": churn, "device": device}
+    _replace(ChurnOfBuckets, arguments, config, chosen, where=f"task = 'churn' and {_day(chosen)}")
+    arguments = {"release": chosen, "chosen": recommender, "k": config.k, "device": device}
+    _replace(ItemsOfBuckets, arguments, config, chosen, where=_day(chosen))
+
+
+def _connect(env: Env) -> None:
+    """The cluster that runs this job, the one that the settings name, or one of this process."""
+    if not ray.is_initialized():
+        address = None if os.environ.get("RAY_ADDRESS") else env.ray_address or "local"
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+def _champions(env: Env, chosen: Release, workers: Workers) -> list[Chosen]:
+    """What answers for the release, tried out where it will run: the driver needs no model, and the processes that
+    loaded one are the ones that score with it."""
+    look = ray.remote(num_cpus=workers.cpus, num_gpus=workers.gpus)(choose)
+    try:
+        return ray.get([look.remote(env.registry_root, task, chosen) for task in ("churn", "recommender")])
+    except RayTaskError as error:
+        raise error.cause if isinstance(error.cause, TenureError) else error from None
+
+
+def _replace(
+    scorer: type[ChurnOfBuckets | ItemsOfBuckets],
+    arguments: dict[str, Any],
+    config: ScoreMembers,
+    chosen: Release,
+    where: str,
+) -> None:
+    """Scores every bucket and puts the answers in the place of those that ``where`` describes, in one commit."""
+    workers = config.workers
+    buckets = ray.data.from_items([{"bucket": bucket} for bucket in range(chosen.shop.buckets)])
+    answers = buckets.repartition(chosen.shop.buckets).map_batches(
+        scorer,
+        fn_constructor_kwargs=arguments,
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(min_size=workers.at_least, max_size=max(workers.at_least, workers.at_most)),
+        num_cpus=workers.cpus,
+        num_gpus=workers.gpus,
+    )
+    counted = _Counted(answers, arrow(scorer.table))
+    try:
+        write_deltalake(
+            table_path(config.env.lake_root, scorer.table),
+            pa.RecordBatchReader.from_batches(counted.schema, iter(counted)),
+            mode="overwrite",
+            predicate=where,
+            partition_by=list(scorer.table.partition_by),
+            storage_options=dict(config.env.storage_options) or None,
+        )
+    except CommitFailedError as error:
+        raise Busy(f"{scorer.table.name} was written by another run meanwhile; run this one again ({error})") from None
+    log.info("%s: %d rows by %s, where %s", scorer.table.name, counted.rows, arguments["chosen"].name, where)
+
+
+class _Counted:
+    """Blocks as they come, and how many rows they had; at no time all of them."""
+
+    def __init__(self, answers: ray.data.Dataset, schema: pa.Schema) -> None:
+        self._answers, self.schema, self.rows = answers, schema, 0
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for block in self._answers.iter_batches(batch_format="pyarrow", batch_size=None):
+            self.rows += block.num_rows
+            yield from block.cast(self.schema).to_batches()
+
+
+def _day(chosen: Release) -> str:
+    return f"as_of = DATE '{chosen.newest_as_of}'"
+
+
+if __name__ == "__main__":
+    command(ScoreMembers, run, says=__doc__, config="conf/batch/score_members.yaml")

@@ -1,0 +1,51 @@
+"""Every YAML below conf/ belongs to somebody and loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.entry_points import ROOT, EntryPoint, entry_points
+
+from tenure.config.env import Env
+from tenure.config.settings import load
+from tenure.config.source import Source
+
+POINTS = entry_points()
+
+
+def _below(folder: str) -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for path in (ROOT / "conf" / folder).rglob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("path", _below("sources"))
+def test_every_source_loads_and_makes_a_shop(path: str) -> None:
+    source = load(Source, path)
+    assert source.name == Path(path).stem
+    assert source.shop.windows_days == tuple(sorted(source.shop.windows_days))
+
+
+@pytest.mark.parametrize("path", _below("env"))
+def test_every_place_loads(path: str) -> None:
+    assert load(Env, path).lake_root
+
+
+@pytest.mark.parametrize(("point", "config"), [(p, c) for p in POINTS for c in p.configs], ids=lambda v: str(v)[:60])
+def test_every_entry_point_loads_its_yaml(point: EntryPoint, config: str) -> None:
+    assert load(point.model, config)
+
+
+def test_every_yaml_is_read_by_an_entry_point() -> None:
+    read = {config for point in POINTS for config in point.configs}
+    assert set(_below("")) - read - set(_below("sources")) - set(_below("env")) == set()
+
+
+def test_a_yaml_has_the_stem_of_the_file_that_it_feeds_or_of_its_model() -> None:
+    for point in POINTS:
+        assert (ROOT / point.config).exists(), f"{point.path} reads {point.config}"

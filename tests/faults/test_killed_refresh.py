@@ -1,0 +1,83 @@
+"""A refresh killed with -9 right after a table's commit: readers see the release before, the next refresh finishes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.jobs import kiosk
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 400
+EVERY_TABLE = (
+    *("bronze/raw_products", "bronze/raw_orders", "control/batches"),
+    *("silver/products", "silver/order_lines", "silver/members", "silver/member_identities"),
+    *("control/quarantine", "control/replaced", "control/conservation"),
+    *("gold/member_days", "gold/member_totals", "gold/member_features", "gold/member_events", "gold/interactions"),
+    "gold/labels",
+)
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]  # every case is several nights of Spark jobs
+
+
+@pytest.fixture
+def folder(tmp_path_factory, monkeypatch) -> Path:
+    monkeypatch.setenv("TENURE_MEMBER_KEY_SECRET", kiosk.SECRET)
+    return tmp_path_factory.getbasetemp()
+
+
+def commits(work: Path, table: str) -> int:
+    return len(list((work / "lake" / table / "_delta_log").glob("*.json")))
+
+
+def killed_after(table: str, work: Path, folder: Path, settings: Path) -> None:
+    """Runs a second night in a process of its own and kills it, and its JVM, when ``table`` has a new commit."""
+    wanted = kiosk.config(work, folder, kiosk.SECOND).model_dump(mode="json", exclude_unset=True)
+    settings.write_text(yaml.safe_dump(wanted))
+    before = commits(work, table)
+    command = [sys.executable, str(ROOT / "jobs/refresh.py"), "--config", str(settings)]
+    night = subprocess.Popen(
+        command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    patience = time.monotonic() + PATIENCE_S
+    try:
+        while commits(work, table) == before:
+            assert night.poll() is None, f"the refresh ended first: {night.communicate()[0].decode()[-3000:]}"
+            assert time.monotonic() < patience, f"no commit to {table} within {PATIENCE_S} s"
+            time.sleep(0.02)
+    finally:
+        os.killpg(night.pid, signal.SIGKILL)
+        night.communicate()
+
+
+@pytest.mark.parametrize("table", EVERY_TABLE)
+def test_readers_see_the_release_before_and_the_next_refresh_finishes(spark, folder, tmp_path, table):
+    first, second = (kiosk.lake_after(spark, nights, folder) for nights in (1, 2))
+    landed, work = kiosk.landed(1, folder), tmp_path / "work"
+    shutil.copytree(first, work)
+
+    killed_after(table, work, landed, tmp_path / "refresh.yaml")
+
+    assert kiosk.release_id(work) == kiosk.release_id(first)
+    assert kiosk.everything(work) == kiosk.everything(first)
+    assert kiosk.refreshed(spark, work, landed, kiosk.SECOND) > kiosk.release_id(first)
+    assert kiosk.everything(work) == kiosk.everything(second)
+
+
+@pytest.mark.parametrize("table", ["silver/order_lines", "gold/member_features"])
+def test_a_first_refresh_that_was_killed_leaves_no_release_and_the_next_one_finishes(spark, folder, tmp_path, table):
+    landed, work, other = kiosk.landed(1, folder), tmp_path / "work", tmp_path / "other"
+    kiosk.refreshed(spark, other, landed, kiosk.SECOND)
+
+    killed_after(table, work, landed, tmp_path / "refresh.yaml")
+
+    assert not (work / "lake/control/releases").exists()
+    kiosk.refreshed(spark, work, landed, kiosk.SECOND)
+    assert kiosk.everything(work) == kiosk.everything(other)

@@ -1,0 +1,152 @@
+"""What make runs on one machine: set-up says what to do, stages stop at the first failure, Ray stops alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.entry_points import ROOT
+
+LOCAL = ROOT / "infra/local"
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.syspath_prepend(str(LOCAL))
+    import stages as module
+
+    return module.Stages(tmp_path / "logs")
+
+
+def test_a_stage_is_shown_timed_and_logged(stages, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stages.run("greet", sys.executable, "-c", "print('hello')")
+    assert "-c 'print('" in capsys.readouterr().out
+    assert (tmp_path / "logs/greet.log").read_text() == "hello\n"
+    assert set(json.loads((tmp_path / "logs/seconds.json").read_text())) == {"greet"}
+
+
+def test_a_failing_stage_ends_with_its_own_sentence(stages) -> None:
+    from tenure.errors import Refused
+
+    says = "import sys; print('noise'); print('clean.py: no such file', file=sys.stderr); sys.exit(2)"
+    with pytest.raises(Refused, match=r"bad ended with exit code 2: clean\.py: no such file"):
+        stages.run("bad", sys.executable, "-c", says)
+
+
+def test_a_server_ends_with_its_block_and_with_what_it_started(stages, tmp_path: Path) -> None:
+    starts_another = (
+        "import subprocess, sys, time, pathlib;"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid)); time.sleep(60)"
+    )
+    with stages.serving("server", sys.executable, "-c", starts_another, is_ready=(tmp_path / "pid").exists):
+        child = int((tmp_path / "pid").read_text())
+        os.kill(child, 0)
+    assert _ends(child, within_s=5)
+
+
+def _ends(pid: int, within_s: float) -> bool:
+    """Whether the process is gone, or waits to be reaped, before the time is over."""
+    status = Path(f"/proc/{pid}/status")
+    deadline = time.monotonic() + within_s
+    while status.exists() and "\nState:\tZ" not in status.read_text():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_the_demo_says_which_source_is_missing(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, str(LOCAL / "demo.py"), "--source", "conf/sources/none.yaml", "--work", str(tmp_path)],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert told.returncode == 2
+    assert "SOURCE=conf/sources/none.yaml is no file" in told.stderr
+
+
+def test_a_second_demo_in_the_same_folder_waits_its_turn(tmp_path: Path) -> None:
+    import fcntl
+
+    with (tmp_path / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        told = subprocess.run(
+            [sys.executable, str(LOCAL / "demo.py"), "--work", str(tmp_path)],
+            capture_output=True, text=True, cwd=ROOT, check=False,
+        )  # fmt: skip
+    assert told.returncode == 4
+    assert "another demo is under way" in told.stderr
+
+
+def _bootstrap(*lines: str, path: str) -> subprocess.CompletedProcess[str]:
+    """Functions of bootstrap.sh alone, without its main, on a machine that has only what ``path`` holds."""
+    text = (LOCAL / "bootstrap.sh").read_text(encoding="utf-8").replace('\nmain "$@"\n', "\n")
+    text = text.replace('cd "$(dirname "${BASH_SOURCE[0]}")/../.."', f"cd {ROOT}")
+    script = "\n".join([text, *lines])
+    return subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True, env={"PATH": path}, check=False)
+
+
+def test_setup_without_rights_says_the_command_to_type(tmp_path: Path) -> None:
+    (tmp_path / "apt-get").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "apt-get").chmod(0o755)
+    told = _bootstrap(
+        "may_be_root() { false; }", "install 'Java 17' openjdk-17-jre-headless", path=f"{tmp_path}:/usr/bin:/bin"
+    )
+    assert told.returncode == 2
+    expected = (
+        "setup: Java 17 is missing; type: sudo apt-get install -y --no-install-recommends openjdk-17-jre-headless\n"
+    )
+    assert told.stderr == expected
+
+
+def test_setup_takes_a_java_that_is_new_enough_and_no_older_one(tmp_path: Path) -> None:
+    java = tmp_path / "java"
+    for version, is_taken in (("17.0.15", True), ("21", True), ("1.8.0_412", False), ("11.0.2", False)):
+        java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2025-04-15' >&2\n")
+        java.chmod(0o755)
+        told = _bootstrap("install() { echo wanted; }", "bring_java", path=f"{tmp_path}:/usr/bin:/bin")
+        assert told.stdout == ("" if is_taken else "wanted\n"), version
+
+
+@pytest.mark.long
+def test_a_ray_cluster_refuses_strangers_and_stops_alone(tmp_path: Path) -> None:
+    cluster = [sys.executable, str(LOCAL / "ray_cluster.py")]
+    subprocess.run([*cluster, "start", "--work", str(tmp_path)], check=True, cwd=ROOT)
+    try:
+        client = json.loads((tmp_path / "ray/cluster.json").read_text())["client"]
+        asked = ["ray", "job", "list"]
+        known = subprocess.run(asked, env={**os.environ, **client}, capture_output=True, text=True, check=False)
+        without = {k: v for k, v in client.items() if not k.startswith("RAY_AUTH")}
+        home = {**os.environ, **without, "HOME": str(tmp_path)}
+        stranger = subprocess.run(asked, env=home, capture_output=True, text=True, check=False)
+    finally:
+        subprocess.run([*cluster, "stop", "--work", str(tmp_path)], check=True, cwd=ROOT)
+    assert known.returncode == 0, known.stderr[-1000:]
+    assert stranger.returncode != 0
+    port = int(client["RAY_DASHBOARD_ADDRESS"].rsplit(":", 1)[1])
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.long
+def test_dist_holds_what_a_cluster_needs(tmp_path: Path) -> None:
+    subprocess.run(["bash", str(LOCAL / "dist.sh"), str(tmp_path / "dist")], check=True, cwd=ROOT)
+    dist = tmp_path / "dist"
+    (wheel,) = dist.glob("tenure-*.whl")
+    assert (dist / f"{wheel.stem}.zip").read_bytes() == wheel.read_bytes()
+    assert any("delta-spark" in jar.name for jar in (dist / "jars").glob("*.jar"))
+    requirements = {path.stem: path.read_text() for path in (dist / "requirements").glob("*.txt")}
+    assert set(requirements) == {"spark", "train", "serve"}
+    assert "\nray==" not in requirements["spark"]
+    assert "\npyspark==" not in requirements["train"]
+    # The zip alone is importable, with the page's style sheet, where nothing else of Tenure is installed.
+    reads = "importlib.resources.files('tenure.report').joinpath('page.css').read_text()"
+    code = f"import tenure.contracts.gold, importlib.resources; {reads}"
+    isolated = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(dist / (wheel.stem + '.zip'))!r}); {code}"]
+    subprocess.run(isolated, check=True, cwd=tmp_path)

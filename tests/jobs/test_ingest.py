@@ -1,0 +1,147 @@
+"""Everything that lands is in bronze, once; what cannot be read is refused with a sentence, and nothing is lost."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.jobs import market
+
+from tenure.contracts.control import BATCHES, JOB_RUNS
+from tenure.errors import WrongInput
+
+ORDER = f"o0,{market.ANNA},apple,2026-03-01 10:00:00,2,200,s1"
+
+
+@pytest.fixture(scope="module")
+def lake(spark, tmp_path_factory):
+    work = tmp_path_factory.mktemp("ingest")
+    market.write_orders(work / "landing" / "orders_2.csv", [ORDER.replace("o0", f"o{n}") for n in range(3)])
+    market.write_orders(work / "landing" / "orders_10.csv", [ORDER.replace("o0", f"o{n}") for n in range(3, 5)])
+    market.write_products(work / "landing" / "products.parquet", market.PRODUCTS)
+    assert market.landed(spark, work, work / "landing")
+    return work
+
+
+def test_rows_land_as_they_came_behind_their_envelope(spark, lake):
+    first, *_ = market.bronze(spark, lake, "orders")
+    assert first["landed"]["paid"] == "200"
+    assert (first["source_file"], first["position"], first["batch_no"]) == ("orders_10.csv", 0, 1)
+    assert first["arrived_on"] is None
+
+
+def test_a_position_is_a_rows_place_in_its_batch(spark, lake):
+    placed = [(row["position"], row["landed"]["order_id"]) for row in market.bronze(spark, lake, "orders")]
+    assert placed == [(0, "o3"), (1, "o4"), (2, "o0"), (3, "o1"), (4, "o2")]
+
+
+def test_the_same_batch_again_leaves_the_same_table(spark, lake):
+    before = market.bronze(spark, lake, "orders")
+    assert not market.landed(spark, lake, lake / "landing")
+    assert market.bronze(spark, lake, "orders") == before
+    assert len(market.rows(spark, lake, BATCHES)) == 1
+    assert {row["outcome"] for row in market.rows(spark, lake, JOB_RUNS)} == {"done", "nothing_new"}
+
+
+def test_a_killed_ingest_is_replaced_by_the_next(spark, tmp_path, monkeypatch):
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
+    with monkeypatch.context() as patch:
+        patch.setattr("ingest.delta.append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            market.landed(spark, tmp_path, tmp_path / "landing")
+    assert market.number_of_rows(spark, tmp_path, BATCHES) == 0
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER, ORDER])
+    assert market.landed(spark, tmp_path, tmp_path / "landing")
+    assert len(market.bronze(spark, tmp_path, "orders")) == 2
+    assert market.rows(spark, tmp_path, BATCHES)[0]["landed"]["raw_orders"] == 2
+
+
+def test_times_of_nanoseconds_and_names_with_blanks_land(spark, tmp_path):
+    at = datetime.datetime(2026, 3, 1, 10, 0, 0, 123456)
+    table = pa.table({"Order No.": ["o0"], "at": pa.array([at], pa.timestamp("ns"))})
+    (tmp_path / "landing").mkdir()
+    pq.write_table(table, tmp_path / "landing" / "orders.parquet")
+    feed = market.SOURCE["feeds"]["orders"]
+    columns = feed["columns"] | dict.fromkeys(("member_id", "product_id", "store_id"), "'x'")
+    columns |= {"order_id": "`Order No.`", "quantity": "1", "paid_minor": "1", "is_return": "false"}
+    feeds = {"orders": feed | {"files": ["*.parquet"], "columns": columns}}
+    assert market.landed(spark, tmp_path, tmp_path / "landing", feeds=feeds)
+    (row,) = market.bronze(spark, tmp_path, "orders")
+    assert row["landed"] == {"Order No.": "o0", "at": at}
+
+
+def refused(spark, work: Path, match: str, **settings) -> None:
+    """The landing is refused with that sentence; no batch arrived, and the landing files are as they were."""
+    before = {path: path.read_bytes() for path in (work / "landing").rglob("*") if path.is_file()}
+    batches = market.number_of_rows(spark, work, BATCHES)
+    with pytest.raises(WrongInput, match=match):
+        market.landed(spark, work, work / "landing", **settings)
+    assert market.number_of_rows(spark, work, BATCHES) == batches
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_an_empty_folder_says_which_files_it_wants(spark, tmp_path):
+    (tmp_path / "landing").mkdir()
+    refused(spark, tmp_path, r"holds none of members\*\.jsonl, .*orders\*\.csv: put the landing files there")
+
+
+def test_no_folder_at_all_says_so(spark, tmp_path):
+    refused(spark, tmp_path, r"landing is no folder; name the folder of its landing files")
+
+
+def test_a_missing_column_is_named_beside_those_that_landed(spark, tmp_path):
+    (tmp_path / "landing").mkdir()
+    (tmp_path / "landing" / "orders.csv").write_text("order_id,product_id,at,quantity,paid,store\n")
+    refused(
+        spark, tmp_path, r"member_id cannot be made of 'member_id' .*these columns landed: order_id, product_id, at"
+    )
+
+
+def test_a_truncated_parquet_file_is_named(spark, tmp_path):
+    market.write_products(tmp_path / "landing" / "products.parquet", market.PRODUCTS)
+    whole = (tmp_path / "landing" / "products.parquet").read_bytes()
+    (tmp_path / "landing" / "products.parquet").write_bytes(whole[: len(whole) // 2])
+    refused(spark, tmp_path, r"products\.parquet is no whole Parquet file, it may have been cut off: bring it again")
+
+
+def test_a_damaged_parquet_page_is_refused(spark, tmp_path):
+    path = tmp_path / "landing" / "products.parquet"
+    market.write_products(path, market.PRODUCTS)
+    whole = bytearray(path.read_bytes())
+    whole[4:60] = b"\xff" * 56
+    path.write_bytes(bytes(whole))
+    refused(spark, tmp_path, r"feed products \(products\.parquet\): a file cannot be read; repair it or take it away")
+
+
+def test_another_encoding_is_asked_for(spark, tmp_path):
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER.replace("s1", "caf\udce9")] * 3)
+    refused(
+        spark, tmp_path, r"3 of 3 rows hold bytes that are no UTF-8; say the files' encoding", quarantine_limit=0.05
+    )
+    feed = market.SOURCE["feeds"]["orders"] | {"encoding": "ISO-8859-1"}
+    assert market.landed(spark, tmp_path, tmp_path / "landing", feeds={"orders": feed})
+    assert market.bronze(spark, tmp_path, "orders")[0]["landed"]["store"] == "café"
+
+
+def test_an_empty_file_is_named(spark, tmp_path):
+    (tmp_path / "landing").mkdir()
+    (tmp_path / "landing" / "orders.csv").touch()
+    refused(spark, tmp_path, r"orders\.csv is empty: it needs a first line that names its columns")
+
+
+def test_a_column_of_another_type_than_before_is_refused(spark, tmp_path):
+    market.write_products(tmp_path / "landing" / "products.parquet", market.PRODUCTS)
+    assert market.landed(spark, tmp_path, tmp_path / "landing")
+    names = {"name": ["Apple"], "kind": ["sweet"], "since": ["2026-01-01"]}
+    pq.write_table(pa.table({"id": [7.5], **names}), tmp_path / "landing" / "products.parquet")
+    refused(spark, tmp_path, r"a column has another type than before; convert the file to the earlier type")
+
+
+def test_an_expression_of_a_wrong_type_is_refused(spark, tmp_path):
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
+    feed = market.SOURCE["feeds"]["orders"]
+    wrong = feed | {"columns": feed["columns"] | {"is_return": "array(at)"}}
+    refused(spark, tmp_path, r"is_return cannot be made of 'array\(at\)'", feeds={"orders": wrong})

@@ -1,0 +1,155 @@
+"""Nights of a kiosk: increments equal a full build, releases are whole, what cannot be released is not."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+from tests.jobs import kiosk
+
+import ingest
+import refresh
+from tenure.contracts import gold
+from tenure.contracts.silver import MEMBER_IDENTITIES
+from tenure.errors import Busy, Refused, WrongInput
+from tenure.lake.release import newest_release
+from tenure.spark.lock import only_one
+
+# Six nights of Spark jobs before the first claim: minutes.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
+
+
+@pytest.fixture(scope="module")
+def secret():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TENURE_MEMBER_KEY_SECRET", kiosk.SECRET)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.getbasetemp()
+
+
+@pytest.fixture(scope="module")
+def by_nights(spark, secret, folder, tmp_path_factory) -> list[Path]:
+    """The lake after each night, and after a replay of the second; the replay comes before the third night."""
+    lakes = [kiosk.lake_after(spark, nights, folder) for nights in (1, 2)]
+    work = tmp_path_factory.mktemp("by_nights") / "work"
+    shutil.copytree(lakes[-1], work)
+    kiosk.refreshed(spark, work, kiosk.landed(1, folder), kiosk.SECOND)
+    lakes.append(work)
+    for number in (2, 3):
+        work = tmp_path_factory.mktemp("by_nights") / "work"
+        shutil.copytree(lakes[-1], work)
+        kiosk.refreshed(spark, work, kiosk.landed(number, folder), kiosk.NIGHTS[number])
+        lakes.append(work)
+    return lakes
+
+
+@pytest.fixture(scope="module")
+def at_once(spark, secret, folder, tmp_path_factory) -> Path:
+    """A lake into which everything landed before its first refresh."""
+    work = tmp_path_factory.mktemp("at_once")
+    for number, night in enumerate(kiosk.NIGHTS):
+        wanted = kiosk.config(work, kiosk.landed(number, folder), night)
+        told = {name: getattr(wanted, name) for name in ("env", "source", "batch_id", "arrived_on", "historical")}
+        ingest.run(spark, ingest.Ingest(**told))
+    kiosk.refreshed(spark, work, kiosk.landed(3, folder), kiosk.NIGHTS[3])
+    return work
+
+
+@pytest.mark.parametrize("table", kiosk.tables(), ids=lambda table: table.name)
+def test_increments_with_a_late_a_replayed_and_a_forgotten_file_equal_one_full_build(by_nights, at_once, table):
+    assert kiosk.rows(by_nights[-1], table) == kiosk.rows(at_once, table)
+
+
+def test_the_nights_left_something_to_compare(by_nights):
+    held = kiosk.everything(by_nights[-1])
+    assert all(held[table.name] for table in kiosk.tables() if "campaign" not in table.name)
+
+
+def test_a_replayed_batch_makes_no_release(by_nights):
+    releases = [kiosk.release_id(work) for work in by_nights]
+    assert releases[1] == releases[2]
+    assert releases == sorted(releases)
+    assert len(set(releases)) == 4
+    assert kiosk.everything(by_nights[1]) == kiosk.everything(by_nights[2])
+
+
+def test_a_night_leaves_what_was_served_before_as_it_was(by_nights):
+    """What came on 16 and 23 February changes no row of features of a day before."""
+    table = gold.member_features(newest_release(str(by_nights[0] / "lake")).shop)
+    place = table.names.index("as_of")
+    first, second, third = (
+        [row for row in kiosk.rows(by_nights[number], table) if row[place] <= "2026-02-05"] for number in (0, 1, 3)
+    )
+    assert first
+    assert first == second == third
+
+
+def test_a_load_of_the_past_changes_what_could_have_been_known(by_nights):
+    work = by_nights[-1]
+    release = newest_release(str(work / "lake"))
+    key = {row["member_id"]: row["member_key"] for row in release.read(MEMBER_IDENTITIES).to_pylist()}
+    features = release.read(gold.member_features(release.shop), where=f"member_key = {key['cyd']}").to_pylist()
+    assert {row["as_of"]: row["lifetime_visits"] for row in features} == {
+        date(2026, 1, 22): 2,
+        date(2026, 1, 29): 2,
+        date(2026, 2, 5): 2,
+        date(2026, 2, 12): 2,
+        date(2026, 2, 19): 2,
+        date(2026, 2, 23): 2,
+    }
+
+
+def test_a_visit_taken_back_later_is_seen_before_and_not_after(by_nights):
+    work = by_nights[-1]
+    release = newest_release(str(work / "lake"))
+    key = {row["member_id"]: row["member_key"] for row in release.read(MEMBER_IDENTITIES).to_pylist()}
+    features = release.read(gold.member_features(release.shop), where=f"member_key = {key['ann']}").to_pylist()
+    spent = {row["as_of"]: row["lifetime_spend_minor"] for row in features}
+    assert spent[date(2026, 2, 12)] == 540 + 300 + 4500 + 120
+    assert spent[date(2026, 2, 19)] == 540 + 300 + 120 + 300
+
+
+def test_a_table_with_deletion_vectors_is_read_right_through_a_release(by_nights):
+    work = by_nights[-1]
+    log = work / "lake" / "gold" / "member_days" / "_delta_log"
+    assert any('"deletionVector"' in commit.read_text() for commit in log.glob("*.json"))
+    release = newest_release(str(work / "lake"))
+    table = gold.member_days(release.shop)
+    tiles = release.read(table).to_pylist()
+    assert len({tuple(tile[name] for name in table.key) for tile in tiles}) == len(tiles)
+    closed = [tile for tile in tiles if tile["superseded_on"] is not None]
+    assert {tile["superseded_on"] for tile in closed} == {date(2026, 2, 16), date(2026, 2, 23)}
+
+
+def test_what_a_check_refuses_is_not_released_and_the_next_night_is(spark, secret, by_nights, tmp_path):
+    work = tmp_path / "work"
+    bad = kiosk.Night(
+        "z1,zoe,bread,2026-02-11 09:00:00,1,300\nz2,zoe,bread,no time,1,300\n", arrived_on=date(2026, 2, 16)
+    )
+    shutil.copytree(by_nights[0], work)
+    before = kiosk.everything(work)
+    folder = kiosk.land(tmp_path / "bad", bad)
+    with pytest.raises(Refused):
+        kiosk.refreshed(spark, work, folder, bad)
+    assert kiosk.everything(work) == before
+    kiosk.refreshed(spark, work, folder, bad, quarantine_limit=0.6)
+    assert len(kiosk.rows(work, MEMBER_IDENTITIES)) == len(before["member_identities"]) + 1
+
+
+def test_a_second_refresh_is_told_to_wait(spark, folder, tmp_path):
+    with only_one(spark, f"{tmp_path}/refresh.lock"), pytest.raises(Busy, match="another refresh is running"):
+        kiosk.refreshed(spark, tmp_path, kiosk.landed(0, folder), kiosk.FIRST)
+
+
+def test_a_lake_keeps_its_buckets_and_its_shop(spark, by_nights, folder):
+    work = by_nights[-1]
+    with pytest.raises(WrongInput, match=r"made with 2 buckets.*source\.buckets=2"):
+        refresh.run(spark, kiosk.config(work, kiosk.landed(3, folder), kiosk.FORGOTTEN, buckets=4))
+    with pytest.raises(WrongInput, match="this lake holds kiosk"):
+        refresh.run(spark, kiosk.config(work, kiosk.landed(3, folder), kiosk.FORGOTTEN, name="another"))

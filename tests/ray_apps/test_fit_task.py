@@ -1,0 +1,86 @@
+"""The training of a network on a Ray of this machine: two workers, and one of them killed in the middle of an epoch."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.visiting_shop import VisitingShop, open_shop
+
+from tenure.models.network import Network
+from tenure.training.fit import Ready, prepare
+from tenure.training.group import Alone, Group, Write
+from tenure.training.loop import Plan, fit_worker, network_of
+from tenure.training.settings import Scale
+from tenure.training.state import State
+from tenure.training.workers import cluster, trained
+
+TWO = Scale(workers=2, cpus_per_worker=0.5, max_failures=1)
+LOSS_TOLERANCE = 1e-3  # of a branch's log loss: sums of gradients are added up in another order
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> VisitingShop:
+    return open_shop(tmp_path_factory.mktemp("visiting_shop"))
+
+
+@pytest.fixture(scope="module")
+def plan(shop: VisitingShop) -> Plan:
+    ready: Ready = prepare(shop.settings())
+    return Plan(
+        reader=ready.reader,
+        inputs=ready.inputs,
+        model="member_encoder",
+        architecture=ready.config.architecture,
+        loop=ready.config.loop,
+        seed=3,
+        buckets_in_memory=4,
+        threads=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def ray_here(shop: VisitingShop) -> Iterator[None]:
+    with cluster(shop.env, TWO):
+        yield
+
+
+def fitted(plan: Plan, shop: VisitingShop, scale: Scale, marker: Path | None = None) -> tuple[Network, State]:
+    def work(group: Group) -> None:
+        fit_worker(plan, DiesOnce(group, marker, at_save=3) if marker else group)
+
+    with trained(work, "churn", shop.env, scale) as folder:
+        return network_of(plan, folder)
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_worker_killed_in_an_epoch_changes_neither_what_is_consumed_nor_how_good_it_gets(
+    plan: Plan, shop: VisitingShop, tmp_path: Path
+) -> None:
+    _, undisturbed = fitted(plan, shop, TWO)
+    _, again = fitted(plan, shop, TWO, marker=tmp_path / "killed")
+    assert (tmp_path / "killed").exists()
+    assert again.consumed == undisturbed.consumed
+    assert len(set(again.consumed)) == 2  # each worker its own rows
+    assert again.examples == undisturbed.examples
+    for name, best in undisturbed.best.items():
+        assert again.best[name].loss == pytest.approx(best.loss, abs=LOSS_TOLERANCE)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.usefixtures("ray_here")
+def test_nccl_with_one_rank_learns_what_one_process_does(plan: Plan, shop: VisitingShop, tmp_path: Path) -> None:
+    still = replace(plan, architecture={**plan.architecture, "dropout": 0.0})
+    fit_worker(still, Alone(tmp_path))
+    _, alone = network_of(still, tmp_path / "checkpoint")
+    _, state = fitted(still, shop, Scale(workers=1, gpus_per_worker=1))
+    assert state.consumed == alone.consumed
+    for name, best in alone.best.items():
+        assert state.best[name].loss == pytest.approx(best.loss, abs=0.02)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tenure.models.encoding import Number, Words, fit_number, fit_words
+
+NUMBER = Number(name="visits", edges=(0.0, 2.0, 10.0), mean=0.0, sd=1.0, tells_missing=True)
+
+
+def test_piecewise_encoding_fills_bins_from_the_left():
+    encoded = NUMBER.encode(np.array([0.0, 1.0, 2.0, 6.0, 10.0]), "piecewise")
+    assert encoded.tolist() == [[0, 0, 0], [0.5, 0, 0], [1, 0, 0], [1, 0.5, 0], [1, 1, 0]]
+
+
+def test_values_beyond_the_edges_are_held_at_them():
+    assert NUMBER.encode(np.array([-5.0, 99.0]), "piecewise").tolist() == [[0, 0, 0], [1, 1, 0]]
+
+
+def test_a_missing_value_is_told_and_is_no_value():
+    assert NUMBER.encode(np.array([np.nan]), "piecewise").tolist() == [[0, 0, 1]]
+    assert NUMBER.encode(np.array([np.nan]), "standard").tolist() == [[0, 1]]
+
+
+def test_codes_name_bins_from_one_and_tell_the_highest_edge_apart():
+    assert NUMBER.code(np.array([np.nan, -1, 0, 1.9, 2, 10, 99])).tolist() == [0, 1, 1, 1, 2, 3, 3]
+    assert NUMBER.codes == 4
+
+
+def test_edges_are_the_values_where_they_are_few_and_quantiles_else():
+    assert fit_number("x", np.array([1.0, 1.0, 4.0]), bins=8).edges == (1.0, 4.0)
+    assert fit_number("x", np.arange(101.0), bins=4).edges == (0.0, 25.0, 50.0, 75.0, 100.0)
+
+
+def test_a_constant_tells_nothing():
+    assert fit_number("x", np.array([3.0, np.nan, 3.0]), bins=8) is None
+    assert fit_words("x", pa.array(["a", None, "a"]), at_most=9) is None
+
+
+def test_a_new_word_is_no_word():
+    words = Words(name="stage", words=("loyalty", "retention"))
+    assert words.encode(pa.array(["retention", "new", None])).tolist() == [[0, 1], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_most_frequent_words_are_kept(size):
+    column = pa.array(["a"] * 3 + ["b"] * 2 + ["c"])
+    fitted = fit_words("x", column, at_most=size)
+    assert (fitted.words if fitted else ()) == (() if size == 1 else ("a", "b", "c"))

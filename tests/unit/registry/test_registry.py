@@ -1,0 +1,149 @@
+"""Versions, aliases, and bundles whose weights are the ones that were registered."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from tenure.errors import Refused, WrongInput
+from tenure.registry.gate import Difference, decide, promote
+from tenure.registry.manifest import WEIGHTS_FILE, Interval, Manifest, read_manifest, write_manifest
+from tenure.registry.registry import Registry
+
+MANIFEST = Manifest(
+    task="churn",
+    model="member_encoder",
+    release_id="r1",
+    source="corner_shop",
+    fingerprint="00ff",
+    code_version="0.1.0",
+    seed=1,
+    metrics={"roc_auc": Interval(value=0.85, low=0.84, high=0.86)},
+    created_at=datetime(2026, 11, 23, tzinfo=UTC),
+)
+
+
+def bundle(folder: Path, manifest: Manifest = MANIFEST) -> Manifest:
+    folder.mkdir(parents=True)
+    save_file({"w": np.arange(3, dtype=np.float32)}, folder / WEIGHTS_FILE)
+    (folder / "evaluation").mkdir()
+    (folder / "evaluation" / "curves.json").write_text("{}")
+    return write_manifest(folder, manifest)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return Registry(tmp_path_factory.mktemp("registry"))
+
+
+@pytest.mark.smoke
+def test_a_registered_bundle_comes_back_whole(registry: Registry, tmp_path: Path) -> None:
+    manifest = bundle(tmp_path / "b")
+    version = registry.register("churn", manifest, tmp_path / "b")
+    registry.set_alias("churn", "champion", version)
+    folder = registry.folder("churn", "champion")
+    assert read_manifest(folder) == manifest
+    assert (folder / "evaluation" / "curves.json").read_text() == "{}"
+    assert registry.version("churn", "champion") == version
+
+
+def test_an_alias_moves_and_the_older_version_stays(registry: Registry, tmp_path: Path) -> None:
+    manifest = bundle(tmp_path / "b")
+    first = registry.register("churn", manifest, tmp_path / "b")
+    second = registry.register("churn", manifest, tmp_path / "b")
+    assert int(second) == int(first) + 1
+    promote(registry, "churn", candidate=second, champion=first)
+    assert registry.version("churn", "candidate") == second
+    assert registry.version("churn", "champion") == first
+    assert {first, second} <= set(registry.versions("churn"))
+    assert registry.folder("churn", first) != registry.folder("churn", second)
+
+
+def test_a_registry_without_champion_says_what_to_do(registry: Registry) -> None:
+    assert registry.version("tiers", "champion") is None
+    with pytest.raises(WrongInput, match="has no champion for tiers; train one"):
+        registry.folder("tiers", "champion")
+
+
+def test_an_unknown_version_is_refused(registry: Registry) -> None:
+    with pytest.raises(WrongInput, match="no version 999 of churn"):
+        registry.folder("churn", "999")
+    with pytest.raises(WrongInput, match="no version 999 of churn"):
+        registry.set_alias("churn", "champion", "999")
+
+
+def test_weights_that_changed_are_refused(registry: Registry, tmp_path: Path) -> None:
+    version = registry.register("churn", bundle(tmp_path / "b"), tmp_path / "b")
+    weights = registry.folder("churn", version) / WEIGHTS_FILE
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    with pytest.raises(Refused, match="is not what its manifest describes"):
+        registry.folder("churn", version)
+
+
+def test_a_bundle_of_another_task_is_not_registered(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(WrongInput, match="not the one to register for recommender"):
+        registry.register("recommender", bundle(tmp_path / "b"), tmp_path / "b")
+
+
+def test_a_manifest_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    bundle(tmp_path / "b")
+    path = tmp_path / "b" / "manifest.json"
+    path.write_text(path.read_text().replace('"seed"', '"sed"'))
+    with pytest.raises(WrongInput, match="is no manifest"):
+        read_manifest(tmp_path / "b")
+
+
+def test_a_registry_that_was_moved_still_answers(tmp_path: Path) -> None:
+    before = Registry(tmp_path / "before")
+    version = before.register("churn", bundle(tmp_path / "b"), tmp_path / "b")
+    shutil.move(tmp_path / "before", tmp_path / "after")
+    assert read_manifest(Registry(tmp_path / "after").folder("churn", version)) == read_manifest(tmp_path / "b")
+
+
+def test_two_trainings_that_register_at_once_get_versions_of_their_own(tmp_path: Path) -> None:
+    bundle(tmp_path / "b")
+    script = (
+        "import sys\n"
+        "from tenure.registry.manifest import read_manifest\n"
+        "from tenure.registry.registry import Registry\n"
+        "print(Registry(sys.argv[1]).register('churn', read_manifest(sys.argv[2]), sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "registry"), str(tmp_path / "b")]
+
+    def register(_: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(register, range(2)))
+    assert sorted(run.stdout.strip() for run in done) == ["1", "2"], [run.stderr for run in done]
+    assert [run.stderr for run in done] == ["", ""]  # quiet: no migration log, no advertisement
+
+
+DIFFERENCE = Difference(against="popularity", metric="ndcg_at_10", ours=0.05, theirs=0.045, low=0.002, high=0.008)
+
+
+def test_the_gate_wants_the_whole_interval_above_zero() -> None:
+    gate = decide("popularity", beats=[DIFFERENCE])
+    assert (gate.passed, gate.champion) == (True, "model")
+    assert gate.reasons == ("ndcg_at_10: 0.0500, popularity 0.0450; difference +0.0050 [+0.0020, +0.0080]: better",)
+
+
+def test_where_the_model_is_not_shown_to_be_better_the_baseline_answers() -> None:
+    unclear = Difference(against="popularity", metric="ndcg_at_10", ours=0.05, theirs=0.045, low=-0.001, high=0.008)
+    gate = decide("popularity", beats=[unclear])
+    assert (gate.passed, gate.champion) == (False, "popularity")
+    assert gate.reasons[0].endswith("not shown to be better")
+
+
+def test_a_model_worse_than_the_champion_does_not_pass() -> None:
+    worse = Difference(against="champion 3", metric="ndcg_at_10", ours=0.05, theirs=0.06, low=-0.02, high=-0.001)
+    assert not decide("popularity", beats=[DIFFERENCE], not_worse_than=[worse]).passed
+    assert not decide("popularity", beats=[DIFFERENCE], holds={"calibrated": False}).passed

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+from tests.unit.report.conftest import AS_OF, BEFORE
+
+from tenure.report.facts import Facts
+from tenure.report.landed import RuleCount
+from tenure.report.summary import summary
+
+
+def test_rows_add_up_by_table(found: Facts) -> None:
+    (orders,) = found.landed.rows
+    assert (orders.landed, orders.silver, orders.duplicates, orders.quarantined, orders.netted) == (10, 6, 1, 2, 1)
+    assert orders.add_up
+
+
+def test_a_rule_says_what_became_of_its_rows(found: Facts) -> None:
+    assert {rule.rule: rule.fate for rule in found.landed.rules} == {
+        "return_without_sale": "quarantined",
+        "exact_duplicate": "duplicate",
+        "nothing_moved": "netted",
+        "fuel": "kept, flagged",
+    }
+    assert found.landed.rules[0] == RuleCount(
+        table="raw_orders", rule="fuel", fate="kept, flagged", rows=3, says="what fuel means"
+    )
+
+
+def test_members_are_counted_by_stage_at_each_as_of(found: Facts) -> None:
+    history = found.members.history
+    assert history.as_of == (BEFORE, AS_OF)
+    assert history.members["loyalty"].tolist() == [1, 1]
+    assert history.newest["conversion"] == 0
+
+
+def test_members_at_risk_are_active_and_come_highest_score_first(found: Facts) -> None:
+    # Member 3 has the highest score, but has been silent for longer than the activity window.
+    assert [member.member_key for member in found.members.at_risk] == [4, 2]
+
+
+def test_expected_leavers_and_spend_at_risk_sum_the_scores_of_the_active(found: Facts) -> None:
+    assert found.members.active == 3
+    assert found.members.expected_to_leave == pytest.approx(0.1 + 0.4 + 0.8)
+    assert found.members.spend_at_risk_minor == pytest.approx(0.1 * 10_000 + 0.4 * 20_000 + 0.8 * 40_000)
+
+
+def test_the_last_week_before_as_of_is_the_last_bar(found: Facts) -> None:
+    assert found.members.at_risk[1].visits_by_week[-1] == 1
+    assert found.members.at_risk[0].visits_by_week.sum() == 0
+
+
+def test_an_offer_names_products_that_can_be_recommended(found: Facts) -> None:
+    (offer,) = found.members.offers
+    assert offer.member.member_key == 1
+    assert offer.bought == (("OAT MILK", 3),)
+    assert offer.items == (("Rye & malt bread", "BAKERY"),)
+
+
+def test_the_summary_has_what_programs_read(found: Facts) -> None:
+    told = summary(found)
+    assert told["rows"]["raw_orders"] == {"landed": 10, "silver": 6, "duplicates": 1, "quarantined": 2, "netted": 1}
+    churn, recommender = told["models"]["churn"], told["models"]["recommender"]
+    assert churn["metrics"] == {"roc_auc": 0.75, "average_precision": 0.8, "expected_calibration_error": 0.02}
+    assert churn["baselines"] == {"lightgbm": {"roc_auc": 0.76, "average_precision": 0.79}}
+    assert churn["minus_lightgbm"] == {"roc_auc": [-0.03, 0.01], "average_precision": [-0.01, 0.02]}
+    assert churn["gate"]["champion"] == "logistic_regression"
+    assert recommender["metrics"]["new_items"]["ndcg_at_10"] == 0.2
+    assert recommender["baselines"]["own_favourites"] == {
+        "all_items": {"hit_rate_at_10": 0.3, "ndcg_at_10": 0.3, "recall_at_10": 0.3}
+    }
+    assert told["serving"] == {"requests": 20, "errors": 0, "p50_ms": 7.5}
+    assert told["seconds"] == {"refresh": 80.0, "churn": 61.5}

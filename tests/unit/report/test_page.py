@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from tests.unit.report.conftest import PERSON
+
+from tenure.report.facts import Facts
+from tenure.report.page import page
+
+VOID = {"meta", "br", "img", "input", "link", "hr"}
+
+
+@pytest.fixture(scope="module")
+def html(found: Facts) -> str:
+    return page(found)
+
+
+class _Balance(HTMLParser):
+    """Which elements stand open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        """Closed in itself, as many of SVG's elements are."""
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.smoke
+def test_the_page_is_whole(html: str) -> None:
+    balance = _Balance()
+    balance.feed(html)
+    assert balance.open == []
+    assert len(re.findall(r"<section ", html)) == 6
+
+
+def test_the_page_needs_nothing_but_itself(html: str) -> None:
+    assert not re.search(r"""(src|href)=["'](?!#)|url\(|@import|<script""", html)
+
+
+def test_no_raw_id_is_on_the_page(html: str) -> None:
+    assert PERSON not in html
+
+
+def test_text_from_the_data_is_escaped(html: str) -> None:
+    assert "Rye &amp; malt bread" in html
+
+
+def test_the_page_says_who_answers_when_the_gate_is_not_passed(html: str) -> None:
+    assert "logistic regression answers" in html
+    assert "roc_auc: not shown to be better" in html
+
+
+def test_no_number_of_the_page_is_missing(html: str) -> None:
+    assert "nan" not in html.lower().replace("nanum", "")
+    assert "None" not in html

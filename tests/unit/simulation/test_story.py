@@ -1,0 +1,168 @@
+"""Whether the parts of the story do what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from tests.unit.simulation.small_shop import small_shop, table
+
+from tenure.simulation import consent, tiers
+from tenure.simulation.calendar import Calendar
+from tenure.simulation.catalogue import Catalogue
+from tenure.simulation.members import NOBODY, joined_on, member_id, members
+from tenure.simulation.simulate import simulate
+from tenure.simulation.state import fresh
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("story")
+    simulate(small_shop(folder, "members=1500", "days=64"))
+    return folder
+
+
+def test_a_members_number_shows_a_slip() -> None:
+    assert member_id(1234) == "M0000123470"  # 1234 = 12 * 97 + 70
+
+
+def test_an_inviter_was_there_before(tmp_path: Path) -> None:
+    story = small_shop(tmp_path)
+    people = members(story, Catalogue(story, Calendar(story)), np.arange(5000))
+    invited = people.inviter != NOBODY
+    assert invited.sum() > 300
+    assert np.all(joined_on(story, people.inviter[invited]) < people.joined[invited])
+    assert np.all(people.inviter[invited] < people.number[invited])
+
+
+def test_tiers_rise_at_once_and_fall_after_a_grace_period_one_level_at_a_time(tmp_path: Path) -> None:
+    story = small_shop(tmp_path)
+    people = members(story, Catalogue(story, Calendar(story)), np.arange(1))
+    state, seen = fresh(story, people), []
+    state.spend[0] = 600.0  # gold, for as long as it counts: three periods
+    for period in range(1, 9):
+        tiers.review(story.tiers, state, period * story.tiers.period_days)
+        seen.append(int(state.tier[0]))
+    assert seen == [2, 2, 2, 2, 1, 1, 0, 0]
+
+
+def test_consent_ahead_is_the_chain_of_two_states(tmp_path: Path) -> None:
+    settings = small_shop(tmp_path, "consent.withdrawn_a_day=0.1", "consent.given_again_a_day=0.2").consent
+    after_one = consent.chance_after(settings, np.array([True, False]), 1)
+    assert after_one == pytest.approx([0.9, 0.2])
+    after_two = consent.chance_after(settings, np.array([True]), 2)
+    assert after_two == pytest.approx([0.9 * 0.9 + 0.1 * 0.2])
+
+
+def test_an_order_names_a_product_once_and_its_money_adds_up(shop: Path) -> None:
+    lines = table(shop / "landing", "orders").to_pandas()
+    assert not lines.duplicated(["order_no", "sku"]).any()
+    sales = lines[~lines.is_return]
+    paid = sales.groupby("order_no").amount.sum()
+    payments = table(shop / "landing", "payments").to_pandas()
+    approved = payments[payments.is_approved & payments.order_no.notna()].set_index("order_no").amount
+    assert np.allclose(approved.loc[paid.index], paid)
+
+
+def test_returns_take_back_what_was_sold(shop: Path) -> None:
+    lines = table(shop / "landing", "orders").to_pandas()
+    back = lines[lines.is_return]
+    sales = lines[~lines.is_return].set_index(["order_no", "sku"])
+    theirs = sales.loc[list(zip(back.order_no - 1, back.sku, strict=True))]
+    assert len(back) > 50
+    assert np.array_equal(-back.units.to_numpy(), theirs.units.to_numpy())
+    assert np.all(back.sold_at.to_numpy() > theirs.sold_at.to_numpy())
+
+
+def test_leavers_do_not_order_again(shop: Path) -> None:
+    leavers = table(shop / "truth", "true_leavers").to_pandas().set_index("member_id").left_on
+    payments = table(shop / "truth", "true_payments").to_pandas().set_index("payment_id").kind
+    orders = table(shop / "landing", "payments").to_pandas()
+    orders["kind"] = payments.loc[orders.payment_id.astype(str)].to_numpy()
+    own = orders[(orders.kind != "account_takeover") & orders.member.isin(leavers.index)]
+    assert len(own) > 100
+    assert np.all(own.exported_on.to_numpy() < leavers.loc[own.member].to_numpy())
+
+
+def test_every_leaver_has_a_cause_and_would_have_been_less_likely_to_leave_without_it(shop: Path) -> None:
+    leavers = table(shop / "truth", "true_leavers").to_pandas()
+    through_incidents = leavers[leavers.cause != "faded"]
+    assert len(through_incidents) > 20
+    without = [row[f"chance_without_{row.cause}"] for _, row in through_incidents.iterrows()]
+    assert np.all(np.array(without) < through_incidents.chance.to_numpy())
+
+
+def test_a_campaign_does_nothing_to_lost_causes_and_more_to_the_persuadable(shop: Path) -> None:
+    effects = table(shop / "truth", "true_effects").to_pandas()
+    effects["effect"] = effects.spend_with_minor - effects.spend_without_minor
+    mean = effects.groupby("response").effect.mean()
+    assert (effects[effects.response == "lost_cause"].effect == 0).all()
+    assert mean["persuadable"] > 0 > mean["do_not_disturb"]
+    assert mean["sure_thing"] <= 0  # they use the coupon and order no more
+
+
+def test_the_world_that_came_true_is_the_landed_one(shop: Path) -> None:
+    effects = table(shop / "truth", "true_effects").to_pandas()
+    first = effects[effects.campaign_id == "C0000"].set_index("member_id")
+    told = np.where(first.is_treated, first.spend_with_minor, first.spend_without_minor)
+    lines = table(shop / "landing", "orders").to_pandas()
+    day = (lines.exported_on.astype("datetime64[s]") - np.datetime64("2025-01-01")).dt.days
+    orders = table(shop / "landing", "payments").to_pandas()
+    thefts = table(shop / "truth", "true_payments").filter(pc.field("kind") == "account_takeover")
+    stolen = set(orders[orders.payment_id.astype(str).isin(thefts["payment_id"].to_pylist())].order_no)
+    own = lines[~lines.is_return & (day >= 28) & (day < 56) & (lines.order_no % 4 == 0) & ~lines.order_no.isin(stolen)]
+    landed = (own.groupby("member").amount.sum() * 100).round().reindex(first.index).fillna(0.0)
+    assert np.allclose(landed, told)
+
+
+def test_targeted_campaigns_pick_spenders_and_randomised_ones_do_not(shop: Path) -> None:
+    effects = table(shop / "truth", "true_effects").to_pandas()
+    randomised = effects[effects.campaign_id == "C0000"]
+    assert set(randomised.propensity) == {0.5}
+    assert randomised.is_treated.mean() == pytest.approx(0.5, abs=0.06)
+
+
+def test_sessions_with_an_order_end_in_its_lines(shop: Path) -> None:
+    events = table(shop / "landing", "events").to_pandas()
+    bought = events[events.event == "buy"]
+    lines = table(shop / "landing", "orders").to_pandas()
+    sold = lines[~lines.is_return]
+    assert sorted(zip(bought.order_no, bought.sku, strict=True)) == sorted(zip(sold.order_no, sold.sku, strict=True))
+    clicked = set(zip(events[events.event == "click"].session_id, events[events.event == "click"].sku, strict=True))
+    assert all((order, sku) in clicked for order, sku in zip(sold.order_no, sold.sku, strict=True))
+    assert events.stars.dropna().between(1, 5).all()
+
+
+def test_chargebacks_come_later_and_are_about_fraud(tmp_path: Path) -> None:
+    more = ("fraud.takeover_a_day=0.002", "fraud.testers=0.02", "fraud.abusers=0.05")
+    simulate(small_shop(tmp_path, "members=800", *more))
+    kinds = table(tmp_path / "truth", "true_payments").to_pandas().set_index("payment_id").kind
+    payments = table(tmp_path / "landing", "payments").to_pandas().set_index("payment_id")
+    disputed = table(tmp_path / "landing", "chargebacks").to_pandas()
+    of_disputed = kinds.loc[disputed.payment_id.astype(str)]
+    assert set(of_disputed) <= {"account_takeover", "card_testing", "refund_abuse"}
+    assert len(disputed) > 20
+    assert np.all(disputed.reported_on.to_numpy() > payments.loc[disputed.payment_id].exported_on.to_numpy())
+    assert payments.loc[disputed.payment_id].is_approved.all()
+
+
+def test_unanswered_messages_are_complaints(shop: Path) -> None:
+    messages = table(shop / "landing", "messages").to_pandas()
+    unanswered = messages[messages.answered_at.isna()]
+    assert set(unanswered.outcome) == {"unanswered"}
+    assert set(unanswered.intent) == {"complaint_late", "complaint_quality"}
+    assert messages.text.str.len().min() > 10
+
+
+def test_the_story_is_plausible(shop: Path) -> None:
+    lines = table(shop / "landing", "orders").to_pandas()
+    orders = lines[~lines.is_return].groupby("member").order_no.nunique()
+    assert (orders > 1).mean() > 0.6  # repeat buyers
+    spend = np.sort(lines[~lines.is_return].groupby("member").amount.sum().to_numpy())
+    gini = 1 - 2 * np.sum(np.cumsum(spend)) / (len(spend) * spend.sum()) + 1 / len(spend)
+    assert 0.4 < gini < 0.8
+    assert 0.01 < lines.is_return.mean() < 0.1
+    share = np.sort(lines.groupby("sku").size().to_numpy())[::-1]
+    assert share[: len(share) // 10].sum() / share.sum() > 0.3  # a heavy tail of products

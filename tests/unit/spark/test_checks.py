@@ -1,0 +1,101 @@
+"""Every check finds what was planted for it, and nothing in a lake that is right."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from tenure.contracts import gold
+from tenure.contracts.control import BATCHES, CONSERVATION
+from tenure.contracts.shop import Shop
+from tenure.contracts.silver import MEMBERS
+from tenure.spark import checks, delta
+from tenure.spark.night import Night
+from tenure.spark.schema import struct
+
+SHOP = Shop(
+    name="shop",
+    currency="EUR",
+    calendar="UTC",
+    windows_days=(7, 28),
+    activity_days=28,
+    horizon_days=7,
+    first_as_of=date(2026, 3, 1),
+    as_of_every_days=7,
+    buckets=2,
+)
+AS_OF = date(2026, 3, 1)
+
+
+@pytest.fixture
+def night(spark, tmp_path):
+    return Night(spark=spark, root=str(tmp_path), shop=SHOP, last_complete_day=date(2026, 2, 28), through_batch=1)
+
+
+def put(night, table, *rows):
+    filled = [tuple(_value(column, row) for column in table.columns) for row in rows]
+    delta.append(night.spark.createDataFrame(filled, struct(table)), night.root, table)
+
+
+def _value(column, row):
+    if column.name in row or column.nullable:
+        return row.get(column.name)
+    blank = {"text": "", "texts": [], "number": 0.0, "numbers": [], "flag": False, "counts_by_name": {}}
+    days = {"day": AS_OF, "moment": datetime(2026, 3, 1, tzinfo=UTC)}
+    return (blank | days).get(str(column.kind), 0)
+
+
+def balance(**counts):
+    numbers = {"landed": 10, "silver": 7, "duplicates": 1, "quarantined": 0, "netted": 0} | counts
+    return {"table": "raw_orders", "batch_id": "b", "batch_no": 1} | numbers
+
+
+@pytest.mark.parametrize(
+    ("silver", "what_happened"), [(9, "balanced"), (8, "a writer lost a row"), (10, "a writer wrote one twice")]
+)
+def test_a_lost_row_and_a_doubled_one_break_the_equation(night, silver, what_happened):
+    put(night, BATCHES, {"batch_id": "b", "landed": {"raw_orders": 10}})
+    put(night, CONSERVATION, balance(silver=silver, duplicates=1))
+    faults = [fault for fault in checks.lost_rows(night) if "do not add up" in fault]
+    assert bool(faults) == (what_happened != "balanced")
+
+
+def test_a_batch_that_arrived_and_was_not_cleaned_is_found(night):
+    put(night, BATCHES, {"batch_id": "b", "landed": {"raw_orders": 10}})
+    assert list(checks.lost_rows(night)) == ["raw_orders of batch b: 10 rows arrived, 0 were cleaned"]
+
+
+def test_too_much_in_quarantine_is_found(night):
+    put(night, CONSERVATION, balance(silver=8, duplicates=0, quarantined=2))
+    (fault,) = checks.too_much_quarantined(night, 0.19)
+    assert "20.0% of the rows are in quarantine" in fault
+    assert not list(checks.too_much_quarantined(night, 0.2))
+
+
+def test_a_doubled_key_is_found(night):
+    row = {"member_key": 5, "as_of": AS_OF, "task": "churn"}
+    put(night, gold.LABELS, row, row, row | {"member_key": 6})
+    assert checks.count_doubled(night.read(gold.LABELS), gold.LABELS) == 1
+
+
+def test_features_that_know_their_own_day_are_found_and_so_is_a_member_without_a_row(night):
+    put(
+        night,
+        MEMBERS,
+        {"member_key": 5, "known_on": date(2026, 2, 1)},
+        {"member_key": 6, "known_on": date(2026, 2, 28)},
+    )
+    table = gold.member_features(SHOP)
+    put(night, table, {"member_key": 5, "as_of": AS_OF, "newest_known_on": AS_OF})
+    assert list(checks.knowledge_from_later(night)) == [
+        "member_features: 1 rows know something that was not known before their as_of"
+    ]
+    assert list(checks.missing_members(night)) == [
+        "member_features: not one row for each of 2 members known before 2026-03-01"
+    ]
+
+
+def test_a_label_before_its_horizon_has_passed_is_found(night):
+    put(night, gold.LABELS, {"member_key": 5, "as_of": AS_OF, "task": "churn", "matured_at": date(2026, 3, 7)})
+    assert list(checks.unripe_labels(night)) == ["labels: 1 rows whose horizon has not passed on 2026-02-28"]

@@ -1,0 +1,94 @@
+"""Delta tables follow their contracts, and every write counts what it wrote."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from tenure.contracts.table import Column, Kind, Layer, Table
+from tenure.lake.layout import table_path
+from tenure.spark import delta
+
+VISITS = Table(
+    name="visits",
+    layer=Layer.GOLD,
+    says="Visits.",
+    key=("member_key", "day"),
+    columns=(
+        Column(name="bucket", kind=Kind.COUNT, says="bucket"),
+        Column(name="member_key", kind=Kind.KEY, says="member"),
+        Column(name="day", kind=Kind.DAY, says="day"),
+        Column(name="spend_minor", kind=Kind.MONEY, says="spend", nullable=True),
+    ),
+    partition_by=("bucket",),
+    sort_by=("member_key", "day"),
+)
+
+
+def visits(spark: SparkSession, *rows: tuple[int, int, int]) -> DataFrame:
+    schema = "member_key bigint, day_of_june int, spend_minor bigint"
+    frame = spark.createDataFrame(rows, schema)
+    return frame.select(
+        F.lit(0).alias("bucket"),
+        "member_key",
+        F.make_date(F.lit(2017), F.lit(6), "day_of_june").alias("day"),
+        "spend_minor",
+    )
+
+
+def held(spark: SparkSession, root: Path) -> list[tuple[int, date, int]]:
+    rows = delta.read(spark, str(root), VISITS).orderBy("member_key", "day").collect()
+    return [(row["member_key"], row["day"].day, row["spend_minor"]) for row in rows]
+
+
+@pytest.mark.smoke
+def test_an_append_counts_what_it_wrote(spark: SparkSession, tmp_path: Path) -> None:
+    counts = {"dear": F.count_if(F.col("spend_minor") > 100)}
+    wrote = delta.append(visits(spark, (1, 1, 50), (2, 1, 150)), str(tmp_path), VISITS, counts)
+    assert wrote == {"rows": 2, "dear": 1}
+    assert held(spark, tmp_path) == [(1, 1, 50), (2, 1, 150)]
+
+
+def test_a_write_of_nothing_counts_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    assert delta.append(visits(spark).limit(0), str(tmp_path), VISITS, {"dear": F.sum("spend_minor")})["rows"] == 0
+    nothing = visits(spark, (1, 1, 1)).where(F.lit(False))
+    assert delta.append(nothing, str(tmp_path), VISITS, {"dear": F.sum("spend_minor")})["rows"] == 0
+
+
+def test_a_replacement_twice_leaves_the_same_table(spark: SparkSession, tmp_path: Path) -> None:
+    delta.append(visits(spark, (1, 1, 50), (1, 2, 60)), str(tmp_path), VISITS)
+    for _ in range(2):
+        wrote = delta.replace_where(
+            visits(spark, (1, 2, 70), (3, 2, 80)), str(tmp_path), VISITS, "day = DATE'2017-06-02'"
+        )
+        assert wrote == {"rows": 2}
+    assert held(spark, tmp_path) == [(1, 1, 50), (1, 2, 70), (3, 2, 80)]
+
+
+def test_a_merge_updates_by_key_and_inserts_the_rest(spark: SparkSession, tmp_path: Path) -> None:
+    delta.merge(visits(spark, (1, 1, 50), (2, 1, 60)), str(tmp_path), VISITS)
+    assert delta.merge(visits(spark, (2, 1, 61), (3, 1, 70)), str(tmp_path), VISITS)["rows"] == 2
+    assert held(spark, tmp_path) == [(1, 1, 50), (2, 1, 61), (3, 1, 70)]
+
+
+def test_a_restored_table_stands_where_it_stood(spark: SparkSession, tmp_path: Path) -> None:
+    delta.append(visits(spark, (1, 1, 50)), str(tmp_path), VISITS)
+    before = delta.version(spark, str(tmp_path), VISITS)
+    delta.append(visits(spark, (2, 1, 60)), str(tmp_path), VISITS)
+    delta.restore(spark, str(tmp_path), VISITS, before)
+    assert held(spark, tmp_path) == [(1, 1, 50)]
+    after = delta.version(spark, str(tmp_path), VISITS)
+    delta.restore(spark, str(tmp_path), VISITS, after)
+    assert delta.version(spark, str(tmp_path), VISITS) == after
+
+
+def test_statistics_are_kept_on_filtered_columns_only(spark: SparkSession, tmp_path: Path) -> None:
+    delta.create(spark, str(tmp_path), VISITS)
+    detail = DeltaTable.forPath(spark, table_path(str(tmp_path), VISITS)).detail().first()
+    assert detail is not None
+    assert detail["properties"]["delta.dataSkippingStatsColumns"] == "member_key,day"
+    assert detail["properties"]["delta.enableDeletionVectors"] == "false"
+    assert detail["partitionColumns"] == ["bucket"]

@@ -1,0 +1,295 @@
+"""What counts when: tiles, totals, features, events, interactions and labels of rows typed here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+import pytest
+
+from tenure.contracts import gold
+from tenure.contracts.shop import Shop
+from tenure.contracts.silver import CAMPAIGN_TOUCHES, MEMBERS, ORDER_LINES
+from tenure.contracts.table import Has
+from tenure.spark.days import member_days
+from tenure.spark.events import member_events
+from tenure.spark.features import member_features
+from tenure.spark.interactions import interactions
+from tenure.spark.labels import churn_labels
+from tenure.spark.schema import struct
+from tenure.spark.totals import member_totals
+
+SHOP = Shop(
+    name="shop",
+    currency="USD",
+    calendar="UTC",
+    windows_days=(7, 28, 84),
+    activity_days=84,
+    horizon_days=28,
+    first_as_of=date(2017, 1, 1),
+    as_of_every_days=10,
+    buckets=4,
+    categories=("GROCERY", "FUEL"),
+)
+DAY_0 = date(2017, 1, 1)
+ANN, BOB = 11, -22
+
+
+def day(number):
+    return DAY_0 + timedelta(days=number)
+
+
+def line(key, member, on, *, known=None, order=None, product="p", paid=100, quantity=1.0, category="GROCERY", hour=9,
+         corrects=None):  # fmt: skip
+    known_on = day(on if known is None else known)
+    return {
+        "line_key": key,
+        "order_id": order or f"o{key}",
+        "member_key": member,
+        "product_id": product,
+        "occurred_at": datetime(2017, 1, 1) + timedelta(days=on, hours=hour),
+        "day": day(on),
+        "hour": hour,
+        "quantity": quantity,
+        "paid_minor": paid,
+        "discount_minor": 0,
+        "coupon_minor": 0,
+        "category": category,
+        "store_id": None,
+        "is_return": corrects is not None,
+        "corrects": corrects,
+        "known_on": known_on,
+        "flags": [],
+        "batch_id": "b",
+        "batch_no": 1,
+        "position": key,
+    }
+
+
+def frame(spark, table, rows):
+    return spark.createDataFrame([tuple(row.get(name) for name in table.names) for row in rows], struct(table))
+
+
+def member(key, known, **known_of):
+    return {
+        "member_key": key,
+        "known_on": day(known),
+        "flags": [],
+        "batch_id": "b",
+        "batch_no": 1,
+        "position": 0,
+    } | known_of
+
+
+def touch(member_key, on, kind, key=1):
+    return {
+        "touch_key": key, "member_key": member_key, "campaign_id": "c", "touch_kind": kind, "day": day(on),
+        "item": None, "known_on": day(on), "flags": [], "batch_id": "b", "batch_no": 1, "position": 0,
+    }  # fmt: skip
+
+
+def tiles_of(spark, lines, touches=(), shop=SHOP):
+    return member_days(frame(spark, ORDER_LINES, lines), frame(spark, CAMPAIGN_TOUCHES, touches), shop)
+
+
+def totals_of(spark, tiles):
+    none = spark.createDataFrame([], struct(gold.MEMBER_TOTALS))
+    return member_totals(tiles, none, tiles, SHOP.buckets)
+
+
+def features_of(spark, lines, as_of, members=None, shop=SHOP):
+    members = members or [member(key, 0) for key in {row["member_key"] for row in lines} - {None}]
+    tiles = tiles_of(spark, lines, shop=shop).cache()
+    rows = member_features(
+        frame(spark, MEMBERS, members), tiles, totals_of(spark, tiles), [day(at) for at in as_of], shop
+    )
+    return {(row["member_key"], (row["as_of"] - DAY_0).days): row.asDict() for row in rows.collect()}
+
+
+def test_a_tile_sums_what_a_member_did_on_a_day(spark):
+    lines = [
+        line(1, ANN, 3, order="a", paid=250, quantity=2.0, category="GROCERY"),
+        line(2, ANN, 3, order="a", paid=50, category="BOOKS"),
+        line(3, ANN, 3, order="b", paid=1000, category="FUEL", hour=17),
+        line(4, None, 3, paid=999),
+    ]
+    (tile,) = tiles_of(spark, lines, [touch(ANN, 3, "redeemed")]).collect()
+    expected = {
+        "bucket": 3,  # 11 mod 4
+        "visits": 1,
+        "baskets": 2,
+        "lines": 3,
+        "items": 4.0,
+        "spend_minor": 1300,
+        "returned_minor": 0,
+        "category_bits": 0b11 - (1 << 63),  # the two main ones, and bit 63 for any other
+        "spend_category_0_minor": 250,
+        "spend_category_1_minor": 1000,
+        "targeted": 0,
+        "redeemed": 1,
+        "superseded_on": None,
+    }
+    assert {name: tile[name] for name in expected} == expected
+
+
+def test_an_order_of_day_10_cancelled_on_day_40_counts_at_20_and_not_at_50(spark):
+    lines = [
+        line(1, ANN, 10, paid=500),
+        line(2, ANN, 10, known=40, corrects=1, paid=-500, quantity=-1.0),
+    ]
+    rows = features_of(spark, lines, [20, 40, 41, 50])
+    seen = {at: (row["visits_84d"], row["spend_minor_84d"], row["lifetime_visits"]) for (_, at), row in rows.items()}
+    assert seen == {20: (1, 500, 1), 40: (1, 500, 1), 41: (0, 0, 0), 50: (0, 0, 0)}
+    assert rows[ANN, 20]["newest_known_on"] == day(10)
+    assert rows[ANN, 50]["newest_known_on"] == day(40)
+    assert rows[ANN, 50]["returned_minor_84d"] == 500
+    assert rows[ANN, 50]["days_since_last_visit"] is None
+    assert rows[ANN, 50]["stage"] == "acquisition"
+
+
+def test_a_correction_closes_the_tile_before_it_and_changes_nothing_in_it(spark):
+    lines = [
+        line(1, ANN, 10, order="a", paid=500),
+        line(2, ANN, 10, order="a", paid=300),
+        line(3, ANN, 10, known=40, corrects=1, paid=-500, quantity=-1.0),
+    ]
+    tiles = sorted(tiles_of(spark, lines).collect(), key=lambda tile: tile["known_on"])
+    told = [(t["known_on"], t["superseded_on"], t["baskets"], t["lines"], t["spend_minor"]) for t in tiles]
+    assert told == [(day(10), day(40), 1, 2, 800), (day(40), None, 1, 1, 300)]
+
+
+def test_a_line_is_kept_until_the_last_unit_of_it_is_back(spark):
+    lines = [
+        line(1, ANN, 10, paid=300, quantity=3.0),
+        line(2, ANN, 10, known=20, corrects=1, paid=-100, quantity=-1.0),
+        line(3, ANN, 10, known=30, corrects=1, paid=-200, quantity=-2.0),
+    ]
+    tiles = sorted(tiles_of(spark, lines).collect(), key=lambda tile: tile["known_on"])
+    assert [(t["lines"], t["visits"], t["items"], t["spend_minor"]) for t in tiles] == [
+        (1, 1, 3.0, 300), (1, 1, 2.0, 200), (0, 0, 0.0, 0),
+    ]  # fmt: skip
+
+
+def test_a_late_line_counts_from_the_day_on_which_it_came(spark):
+    lines = [line(1, ANN, 5), line(2, ANN, 3, known=15)]
+    rows = features_of(spark, lines, [10, 15, 16])
+    assert [rows[ANN, at]["visits_28d"] for at in (10, 15, 16)] == [1, 1, 2]
+    assert [rows[ANN, at]["days_since_first_visit"] for at in (10, 15, 16)] == [5, 10, 13]
+
+
+def test_a_window_holds_as_of_minus_days_and_leaves_as_of_out(spark):
+    lines = [line(1, ANN, 12), line(2, ANN, 13), line(3, ANN, 19), line(4, ANN, 20)]
+    rows = features_of(spark, lines, [20])
+    assert rows[ANN, 20]["visits_7d"] == 2
+    assert rows[ANN, 20]["visits_28d"] == 3
+
+
+def test_a_member_silent_for_a_year_has_a_row_and_one_not_yet_known_has_none(spark):
+    rows = features_of(spark, [line(1, ANN, 5), line(2, BOB, 380)], [380], [member(ANN, 5), member(BOB, 380)])
+    assert list(rows) == [(ANN, 380)]
+    assert rows[ANN, 380]["visits_84d"] == 0
+    assert rows[ANN, 380]["days_since_last_visit"] == 375
+    assert rows[ANN, 380]["stage"] == "lapsed"
+
+
+def test_a_life_is_told_by_gaps_between_visits(spark):
+    lines = [line(n, ANN, on) for n, on in enumerate((0, 2, 8, 16))]
+    row = features_of(spark, lines, [20])[ANN, 20]
+    assert row["mean_gap_days"] == pytest.approx(16 / 3)
+    assert row["sd_gap_days"] == pytest.approx(3.0550504633)  # of 2, 6, 8
+    assert row["overdue"] == pytest.approx(4 / (16 / 3))
+    assert row["stage"] == "conversion"
+
+
+def test_demographics_change_from_the_day_on_which_we_knew(spark):
+    members = [member(ANN, 0), member(ANN, 30, age_band="35-44")]
+    rows = features_of(spark, [line(1, ANN, 5)], [30, 31], members)
+    assert [rows[ANN, at]["age_band"] for at in (30, 31)] == [None, "35-44"]
+    assert [rows[ANN, at]["has_demographics"] for at in (30, 31)] == [False, True]
+    assert [rows[ANN, at]["days_since_known"] for at in (30, 31)] == [30, 31]
+
+
+def test_a_products_new_category_does_not_move_what_was_sold_before(spark):
+    lines = [
+        line(1, ANN, 10, paid=500, quantity=2.0, category="GROCERY"),
+        line(2, ANN, 10, known=40, corrects=1, paid=-250, quantity=-1.0, category="FUEL"),
+    ]
+    rows = features_of(spark, lines, [20, 41])
+    assert [rows[ANN, at]["spend_category_0_minor_84d"] for at in (20, 41)] == [500, 250]
+    assert [rows[ANN, at]["spend_category_1_minor_84d"] for at in (20, 41)] == [0, 0]
+
+
+def test_what_a_shop_lacks_is_null(spark):
+    shop = replace(SHOP, lacks=(Has.DISCOUNTS, Has.CATEGORIES, Has.DEMOGRAPHICS, Has.RETURNS), categories=())
+    row = features_of(spark, [line(1, ANN, 5)], [10], shop=shop)[ANN, 10]
+    assert row["discount_share"] is None
+    assert row["categories_seen"] is None
+    assert row["has_demographics"] is None
+    assert row["spend_minor_84d"] == 100
+
+
+def test_events_tell_a_visit_and_a_later_row_that_nothing_is_left_of_it(spark):
+    lines = [
+        line(1, ANN, 10, order="a", paid=300, category="GROCERY", hour=9),
+        line(2, ANN, 10, order="b", paid=700, category="FUEL", hour=18),
+        line(3, ANN, 10, known=12, corrects=2, paid=-700, quantity=-1.0, category="FUEL"),
+        line(4, ANN, 10, known=14, corrects=1, paid=-300, quantity=-1.0),
+    ]
+    events = sorted(member_events(frame(spark, ORDER_LINES, lines), SHOP).collect(), key=lambda row: row["known_on"])
+    assert [(e["known_on"], e["kind"], e["baskets"], e["spend_minor"], e["hour"]) for e in events] == [
+        (day(10), "visit", 2, 1000, 9), (day(12), "visit", 1, 300, 9), (day(14), "none", 0, 0, 9),
+    ]  # fmt: skip
+    assert [e["categories"] for e in events] == [["FUEL", "GROCERY"], ["GROCERY"], []]
+    assert events[0]["category_shares"] == pytest.approx([0.7, 0.3])
+
+
+def test_shares_of_a_visit_that_cost_nothing_are_shares_of_its_lines(spark):
+    lines = [
+        line(1, ANN, 10, order="a", paid=0, category="GROCERY"),
+        line(2, ANN, 10, order="a", paid=0, category="GROCERY"),
+        line(3, ANN, 10, order="a", paid=0, category=None),
+    ]
+    (event,) = member_events(frame(spark, ORDER_LINES, lines), SHOP).collect()
+    assert event["categories"] == ["GROCERY", "unknown"]
+    assert event["category_shares"] == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_interactions_add_up_to_what_was_kept_as_known_then(spark):
+    lines = [
+        line(1, ANN, 10, quantity=2.0, paid=200),
+        line(2, ANN, 10, known=20, corrects=1, quantity=-1.0, paid=-100),
+        line(3, ANN, 10, known=30, corrects=1, quantity=-1.0, paid=-100),
+        line(4, ANN, 11, product="q"),
+    ]
+    rows = interactions(frame(spark, ORDER_LINES, lines), SHOP).collect()
+    told = sorted(
+        (r["product_id"], (r["known_on"] - DAY_0).days, r["times"], r["quantity"], r["spend_minor"]) for r in rows
+    )
+    assert told == [("p", 10, 1, 2.0, 200), ("p", 20, 0, -1.0, -100), ("p", 30, -1, -1.0, -100), ("q", 11, 1, 1.0, 100)]
+
+
+def labels_of(spark, lines, as_of, shop=SHOP):
+    rows = churn_labels(tiles_of(spark, lines, shop=shop), [day(at) for at in as_of], shop).collect()
+    return {(row["member_key"], (row["as_of"] - DAY_0).days): row["value"] for row in rows}
+
+
+def test_a_label_is_1_without_a_visit_from_as_of_to_the_last_day_of_the_horizon(spark):
+    lines = [
+        line(1, ANN, 10), line(2, ANN, 20),  # comes on as_of itself
+        line(3, BOB, 10), line(4, BOB, 48),  # the first day after the horizon
+    ]  # fmt: skip
+    assert labels_of(spark, lines, [20]) == {(ANN, 20): 0.0, (BOB, 20): 1.0}
+    assert labels_of(spark, lines, [21]) == {(ANN, 21): 1.0, (BOB, 21): 0.0}
+
+
+def test_who_is_at_risk_is_told_by_what_was_known_then_and_labels_by_what_is_known_now(spark):
+    lines = [
+        line(1, ANN, 10), line(2, ANN, 10, known=90, corrects=1, paid=-100, quantity=-1.0),  # taken back much later
+        line(3, BOB, 10), line(4, BOB, 30), line(5, BOB, 30, known=90, corrects=4, paid=-100, quantity=-1.0),
+        line(6, 33, 12, known=25),  # a late line: nobody knew of the member's visit on day 20
+    ]  # fmt: skip
+    assert labels_of(spark, lines, [20]) == {(ANN, 20): 1.0, (BOB, 20): 1.0}
+
+
+def test_a_member_last_seen_before_the_activity_window_is_not_at_risk(spark):
+    assert labels_of(spark, [line(1, ANN, 10)], [94, 95]) == {(ANN, 94): 1.0}

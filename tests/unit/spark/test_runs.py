@@ -1,0 +1,37 @@
+"""Every run of a job leaves one row, however it ends."""
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from tenure.contracts.control import JOB_RUNS
+from tenure.errors import Refused
+from tenure.spark import delta
+from tenure.spark.runs import job_run
+
+
+def test_a_run_leaves_what_it_read_and_wrote(spark: SparkSession, tmp_path: Path) -> None:
+    with job_run(spark, str(tmp_path), "clean") as run:
+        run.read["raw_orders"] = 3
+        run.wrote["order_lines"] = 2
+    row = delta.read(spark, str(tmp_path), JOB_RUNS).first()
+    assert row is not None
+    assert (row["job"], row["outcome"], row["read"], row["wrote"]) == (
+        "clean",
+        "done",
+        {"raw_orders": 3},
+        {"order_lines": 2},
+    )
+
+
+def test_a_failed_run_leaves_no_row_content_behind(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="member 4711"), job_run(spark, str(tmp_path), "clean"):
+        raise ValueError("member 4711 is odd")
+    with pytest.raises(Refused), job_run(spark, str(tmp_path), "clean"):
+        raise Refused("too many rows were quarantined")
+    rows = delta.read(spark, str(tmp_path), JOB_RUNS).orderBy("started_at").collect()
+    assert [(row["outcome"], row["message"]) for row in rows] == [
+        ("failed", "ValueError"),
+        ("refused", "too many rows were quarantined"),
+    ]

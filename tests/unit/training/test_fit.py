@@ -1,0 +1,144 @@
+"""A whole training in this process: from a release to whoever answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tests.visiting_shop import SOURCE, VisitingShop, open_shop
+
+from tenure.errors import Refused, WrongInput
+from tenure.models.scorer import load_scorer
+from tenure.registry.registry import Registry
+from tenure.tasks.churn import CHURN
+from tenure.training.data import ExampleReader
+from tenure.training.fit import Outcome, fit_task, prepare
+from tenure.training.group import Alone, Group
+
+
+@contextmanager
+def in_this_process(work: Callable[[Group], None], name: str, folder: Path) -> Iterator[Path]:
+    work(Alone(folder / name))
+    yield folder / name / "checkpoint"
+
+
+def fit(shop: VisitingShop, folder: Path, **changes: object) -> Outcome:
+    return fit_task(shop.settings(**changes), lambda work, name: in_this_process(work, name, folder))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> VisitingShop:
+    return open_shop(tmp_path_factory.mktemp("visiting_shop"))
+
+
+@pytest.fixture(scope="module")
+def outcome(shop: VisitingShop, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return fit(shop, tmp_path_factory.mktemp("checkpoints"))
+
+
+@pytest.fixture(scope="module")
+def bundle(shop: VisitingShop, outcome: Outcome) -> Path:
+    return Registry(shop.env.registry_root).folder("churn", outcome.version)
+
+
+def test_the_manifest_says_where_the_model_comes_from(shop: VisitingShop, outcome: Outcome):
+    manifest = outcome.manifest
+    assert manifest.release_id == shop.release.release_id
+    assert manifest.split["by"] == "time"
+    assert manifest.split["learnt_until"] < manifest.split["test"][0]
+    assert manifest.config["lacks"] == ["campaigns", "demographics", "discounts", "returns"]
+    assert manifest.inputs["unused"]["age_band"] == "the source lacks demographics"
+    assert set(manifest.baselines) == {"recency", "logistic_regression", "lightgbm"}
+    assert manifest.rows["train"] > manifest.rows["test"] > 0
+
+
+def test_metrics_carry_intervals_and_paired_differences(outcome: Outcome):
+    found = outcome.manifest.metrics["roc_auc"]
+    assert found.low < found.value < found.high
+    low, high = outcome.manifest.comparisons["minus_lightgbm"]["roc_auc"]
+    assert low < high
+    assert "expected_calibration_error" in outcome.manifest.metrics
+
+
+def test_predictions_of_every_model_lie_beside_the_weights(bundle: Path, outcome: Outcome):
+    rows = pq.read_table(bundle / "evaluation" / "test_predictions.parquet")
+    assert rows.num_rows == outcome.manifest.rows["test"]
+    scores = [name for name in rows.column_names if name.startswith("score")]
+    assert sorted(scores) == [
+        "score",
+        "score_features_only",
+        "score_lightgbm",
+        "score_logistic_regression",
+        "score_recency",
+    ]
+    for name in scores:
+        assert 0 <= np.min(rows[name]) <= np.max(rows[name]) <= 1
+
+
+def test_the_registered_model_scores_as_it_was_judged(shop: VisitingShop, bundle: Path):
+    rows = pq.read_table(bundle / "evaluation" / "test_predictions.parquet")
+    ready = prepare(shop.settings())
+    reader: ExampleReader = ready.reader
+    scorer = load_scorer(bundle)
+    said = np.concatenate([scorer.score(reader.read(bucket, "test").rows) for bucket in reader.buckets])
+    np.testing.assert_allclose(said, rows["score"].to_numpy(), atol=1e-6)
+
+
+def test_someone_answers_and_the_gate_says_why(shop: VisitingShop, outcome: Outcome):
+    registry, gate = Registry(shop.env.registry_root), outcome.manifest.gate
+    champion = registry.version("churn", "champion")
+    assert gate.reasons
+    assert (champion == outcome.version) == (gate.champion == "model")
+    if gate.champion == "logistic_regression":
+        assert load_scorer(registry.folder("churn", champion)).manifest.model == "logistic_regression"
+
+
+def test_a_second_training_is_held_against_the_champion_on_the_same_rows(
+    shop: VisitingShop, outcome: Outcome, tmp_path: Path
+):
+    weak = {"width": 4, "layers": 1, "heads": 1, "intermediate": 4, "rank": 0}
+    again = fit(shop, tmp_path, architecture=weak, seed=9)
+    assert any("the champion (version" in reason for reason in again.manifest.gate.reasons)
+    assert Registry(shop.env.registry_root).version("churn", "candidate") == again.version
+
+
+def test_a_benchmark_below_what_it_is_known_to_reach_is_a_fault(shop: VisitingShop, tmp_path: Path):
+    baselines = {"trials": 2, "threads": 1, "rounds": 5, "lightgbm_auc_at_least": {SOURCE.name: 0.999}}
+    with pytest.raises(Refused, match=r"LightGBM reaches a ROC AUC of .* below the 0\.999"):
+        fit(shop, tmp_path, baselines=baselines)
+
+
+def test_members_can_be_divided_instead_of_days(shop: VisitingShop):
+    secrets = shop.work / "secrets"
+    secrets.mkdir(exist_ok=True)
+    (secrets / "member_key_secret").write_text("a secret")
+    ready = prepare(shop.settings(split={"by": "member"}))
+    members = {
+        part: {int(key) for b in ready.reader.buckets for key in ready.reader.member_keys(b, part)}
+        for part in ("train", "validation", "test")
+    }
+    assert not members["train"] & members["validation"]
+    assert not members["train"] & members["test"]
+
+
+def test_settings_of_another_shop_are_wrong_input(shop: VisitingShop):
+    other = SOURCE.model_copy(update={"name": "another_shop"})
+    with pytest.raises(WrongInput, match="is of visiting_shop, the settings say another_shop"):
+        prepare(shop.settings(source=other))
+
+
+def test_a_lake_without_a_release_says_what_to_run_first(tmp_path: Path):
+    with pytest.raises(WrongInput, match="run jobs/refresh"):
+        prepare(VisitingShop(tmp_path).settings())
+
+
+def test_evaluation_files_are_plain_json(bundle: Path):
+    seeds = json.loads((bundle / "evaluation" / "seeds.json").read_text())
+    assert seeds[0]["mix"].keys() == {"features", "sequence"}
+    assert len(seeds[0]["consumed"]) == 1
+    assert CHURN.gate.beats in json.loads((bundle / "evaluation" / "metrics.json").read_text())

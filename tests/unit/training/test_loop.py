@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.visiting_shop import VisitingShop
+
+from tenure.training.fit import prepare
+from tenure.training.group import Alone
+from tenure.training.loop import Plan, fit_worker, network_of
+
+
+class WorkerDiedError(Exception):
+    pass
+
+
+class Mortal(Alone):
+    """A worker that dies right after its n-th checkpoint, as if the machine were gone."""
+
+    def __init__(self, folder: Path, after: int) -> None:
+        super().__init__(folder)
+        self.left = after
+
+    def save(self, metrics: dict[str, Any], write: Any) -> None:
+        if self.left == 0:
+            raise WorkerDiedError
+        super().save(metrics, write)
+        self.left -= 1
+
+
+@pytest.fixture(scope="module")
+def plan(shop: VisitingShop) -> Plan:
+    ready = prepare(shop.settings())
+    return Plan(
+        reader=ready.reader,
+        inputs=ready.inputs,
+        model="member_encoder",
+        architecture=ready.config.architecture,
+        loop=ready.config.loop,
+        seed=3,
+        buckets_in_memory=4,
+        threads=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    fit_worker(plan, Alone(folder))
+    return folder / "checkpoint"
+
+
+@pytest.mark.parametrize("after", [2, 5])
+def test_a_training_that_was_cut_off_ends_as_if_it_had_not_been(
+    plan: Plan, undisturbed: Path, tmp_path: Path, after: int
+):
+    with suppress(WorkerDiedError):
+        fit_worker(plan, Mortal(tmp_path, after))
+    fit_worker(plan, Alone(tmp_path))
+    (network, state), (expected, whole) = network_of(plan, tmp_path / "checkpoint"), network_of(plan, undisturbed)
+    assert state.consumed == whole.consumed
+    assert state.examples == whole.examples
+    for name, tensor in expected.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], tensor, msg=name)
+
+
+def test_every_epoch_consumes_every_training_row(plan: Plan, undisturbed: Path):
+    _, state = network_of(plan, undisturbed)
+    rows = sum(plan.reader.count(bucket, "train") for bucket in plan.reader.buckets)
+    assert state.examples == rows * (plan.loop.pretraining_epochs + plan.loop.epochs)
+
+
+def test_training_makes_both_branches_better_than_chance(plan: Plan, undisturbed: Path):
+    _, state = network_of(plan, undisturbed)
+    assert set(state.best) == {"features", "sequence"}
+    assert state.history[-1]["roc_auc"]["features"] > 0.7
+    assert state.history[-1]["roc_auc"]["sequence"] > 0.55
+
+
+def test_the_best_of_each_branch_is_kept(plan: Plan, undisturbed: Path):
+    _, state = network_of(plan, undisturbed)
+    for name, best in state.best.items():
+        losses = [line["loss"][name] for line in state.history]
+        assert best.loss == min(losses)
+        assert best.evaluation == int(np.argmin(losses))
+
+
+def test_it_stops_where_no_branch_gets_better(plan: Plan, tmp_path: Path):
+    hasty = plan.loop.model_copy(update={"epochs": 40, "pretraining_epochs": 0, "learning_rate": 0.3, "patience": 2})
+    fit_worker(Plan(**{**vars(plan), "loop": hasty}), Alone(tmp_path))
+    _, state = network_of(plan, tmp_path / "checkpoint")
+    newest = max(best.evaluation for best in state.best.values())
+    assert len(state.history) - 1 - newest == 2
+    assert len(state.history) < 40
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_bf16_on_a_gpu_reaches_what_fp32_on_cpu_does(plan: Plan, undisturbed: Path, tmp_path: Path):
+    half = plan.loop.model_copy(update={"precision": "bf16"})
+    fit_worker(Plan(**{**vars(plan), "loop": half}), Alone(tmp_path, device="cuda"))
+    (_, state), (_, whole) = network_of(plan, tmp_path / "checkpoint"), network_of(plan, undisturbed)
+    assert state.consumed == whole.consumed
+    for name, best in whole.best.items():
+        assert state.best[name].loss == pytest.approx(best.loss, rel=0.05)
