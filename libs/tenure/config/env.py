@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from tenure.config.settings import Settings
+
+
+def _absolute(place: str) -> str:
+    return place if "://" in place else str(Path(place).absolute())
+
+
+# A folder or a URL. A folder is taken from where the command was typed, once: Spark, delta-rs and Ray each have a
+# working directory of their own, and Delta takes a relative path for the name of a table.
+Place = Annotated[str, AfterValidator(_absolute)]
 
 
 class Env(Settings):
@@ -14,10 +26,10 @@ class Env(Settings):
     may be a URL (``s3a://...``), ``registry`` the URL of an MLflow server or an SQLAlchemy URL.
     """
 
-    work: str = "var/tenure"
-    lake: str | None = None
-    registry: str | None = None
-    secrets: str | None = None  # a folder with one file a secret; TENURE_<NAME> in the environment wins
+    work: Place = "var/tenure"
+    lake: Place | None = None
+    registry: Place | None = None
+    secrets: Place | None = None  # a folder with one file a secret; TENURE_<NAME> in the environment wins
     spark_master: str = "local[*]"
     spark_conf: dict[str, str] = Field(default_factory=dict)
     driver_memory: str = "4g"
