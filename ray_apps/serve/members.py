@@ -94,8 +94,7 @@ class Arguments(BaseModel):
 
     def settings(self) -> ServeMembers:
         overrides = [f"{key}={value}" for key, value in (self.model_extra or {}).items()]
-        settings = load(ServeMembers, self.config, overrides)
-        return settings.model_copy(update={"env": _absolute(settings.env)})
+        return load(ServeMembers, self.config, overrides)
 
 
 class Scorer:
@@ -195,16 +194,6 @@ class Members:
         questions = Questions(self._models, CurrentStore(env.store_folder), secret, self._settings.shows)
         replica = serve.get_replica_context().replica_id.unique_id
         return api(questions, callers(env.secrets_folder), Audit(Path(env.work) / "audit", f"members-{replica}"))
-
-
-def _absolute(env: Env) -> Env:
-    """The same places by absolute paths: replicas run in other folders."""
-
-    def absolute(place: str | None) -> str | None:
-        return place if place is None or "://" in place else str(Path(place).absolute())
-
-    places = ("work", "lake", "registry", "secrets")
-    return env.model_copy(update={name: absolute(getattr(env, name)) for name in places})
 
 
 def _deployment(replica: type, name: str, replicas: Replicas) -> Any:

@@ -46,6 +46,14 @@ def test_the_same_batch_again_leaves_the_same_table(spark, lake):
     assert {row["outcome"] for row in market.rows(spark, lake, JOB_RUNS)} == {"done", "nothing_new"}
 
 
+def test_a_relative_folder_lies_below_where_the_command_was_typed(spark, tmp_path, monkeypatch):
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
+    monkeypatch.chdir(tmp_path)  # Spark's own process stays where it was started
+    assert market.landed(spark, Path("shop"), tmp_path / "landing")
+    assert len(market.bronze(spark, tmp_path / "shop", "orders")) == 1
+    assert (tmp_path / "shop" / "lake" / "control" / "job_runs").is_dir()
+
+
 def test_a_killed_ingest_is_replaced_by_the_next(spark, tmp_path, monkeypatch):
     market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
     with monkeypatch.context() as patch:

@@ -57,7 +57,7 @@ def trained(work: Callable[[Group], None], name: str, env: Env, scale: Scale) ->
     from ray.train.torch import TorchConfig, TorchTrainer
 
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # with it, Ray says every line of a worker twice
-    storage = Path(env.work).resolve() / "training"
+    storage = Path(env.work) / "training"
     run = f"{name}-{uuid4().hex[:8]}"  # Ray resumes a name it knows without a word
     uses_gpu = scale.gpus_per_worker > 0
     resources = {"CPU": scale.cpus_per_worker, **({"GPU": scale.gpus_per_worker} if uses_gpu else {})}
