@@ -6,17 +6,21 @@
     ray job submit -- python ray_apps/train/fit_factors.py --config conf/train/recommender.yaml \\
         --set scale.gpus_per_worker=1
 
-Where the factors are not shown to beat popularity on items new to the member, popularity answers from then on.
+A training that was run before on the same release, with the same code and settings, is not run again unless
+``--again`` says so. Where the factors are not shown to beat popularity on items new to the member, popularity answers
+from then on.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from tenure.config.command import command
+from tenure.config.command import Flag, command
 from tenure.training.factors_settings import FitFactors
 from tenure.training.recommender import Outcome, fit_recommender
 from tenure.training.workers import cluster, trained
+
+FLAGS = (Flag("--again", "again", "train also where the same was trained before", "true"),)
 
 
 def run(config: FitFactors) -> Outcome:
@@ -25,4 +29,4 @@ def run(config: FitFactors) -> Outcome:
 
 
 if __name__ == "__main__":
-    command(FitFactors, run, says=__doc__ or "", config="conf/train/recommender.yaml")
+    command(FitFactors, run, says=__doc__ or "", config="conf/train/recommender.yaml", flags=FLAGS)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.ray_apps.dies_once import DiesOnce
 from tests.small_lake import product, small_lake, tastes
 
 from tenure.config.env import Env
@@ -19,9 +16,9 @@ from tenure.lake.release import Release
 from tenure.training.factors import Worker
 from tenure.training.factors_progress import Progress
 from tenure.training.factors_settings import Als, Choices, FitFactors
-from tenure.training.group import Alone, Group, Write
+from tenure.training.group import Alone, Group
 from tenure.training.settings import Scale
-from tenure.training.workers import cluster, trained
+from tenure.training.workers import trained
 
 TWO = Scale(workers=2, cpus_per_worker=0.5, max_failures=1)
 CONFIG = FitFactors(
@@ -43,12 +40,6 @@ def undisturbed(release: Release, tmp_path_factory: pytest.TempPathFactory) -> P
     return Worker.of(CONFIG, release, Alone(tmp_path_factory.mktemp("alone"))).fit()
 
 
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    with cluster(Env(), TWO):
-        yield
-
-
 def fitted(work: Callable[[Group], None], folder: Path, scale: Scale) -> Progress:
     with trained(work, "recommender", Env(work=str(folder)), scale) as checkpoint:
         return Progress.read(checkpoint)
@@ -64,7 +55,7 @@ def same(ours: Progress, theirs: Progress) -> None:
         np.testing.assert_allclose(ours.fitted[1].judged[name].mean(), numbers.mean(), atol=2e-3)
 
 
-@pytest.mark.usefixtures("ray_here")
+@pytest.mark.usefixtures("local_ray")
 def test_two_workers_come_to_the_factors_of_one(release: Release, undisturbed: Progress, tmp_path: Path) -> None:
     def work(group: Group) -> None:
         Worker.of(CONFIG, release, group).fit()
@@ -72,7 +63,7 @@ def test_two_workers_come_to_the_factors_of_one(release: Release, undisturbed: P
     same(fitted(work, tmp_path, TWO), undisturbed)
 
 
-@pytest.mark.usefixtures("ray_here")
+@pytest.mark.usefixtures("local_ray")
 def test_a_killed_worker_changes_nothing_but_the_time(release: Release, undisturbed: Progress, tmp_path: Path) -> None:
     marker = tmp_path / "killed"
 
@@ -86,7 +77,7 @@ def test_a_killed_worker_changes_nothing_but_the_time(release: Release, undistur
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.usefixtures("ray_here")
+@pytest.mark.usefixtures("local_ray")
 def test_nccl_with_one_rank_comes_to_the_factors_of_the_cpu(
     release: Release, undisturbed: Progress, tmp_path: Path
 ) -> None:

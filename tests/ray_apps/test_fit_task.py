@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from tests.ray_apps.dies_once import DiesOnce
 from tests.visiting_shop import VisitingShop, open_shop
 
 from tenure.models.network import Network
 from tenure.training.fit import Ready, prepare
-from tenure.training.group import Alone, Group, Write
+from tenure.training.group import Alone, Group
 from tenure.training.loop import Plan, fit_worker, network_of
 from tenure.training.settings import Scale
 from tenure.training.state import State
-from tenure.training.workers import cluster, trained
+from tenure.training.workers import trained
 
 TWO = Scale(workers=2, cpus_per_worker=0.5, max_failures=1)
 LOSS_TOLERANCE = 1e-3  # of a branch's log loss: sums of gradients are added up in another order
@@ -45,12 +42,6 @@ def plan(shop: VisitingShop) -> Plan:
     )
 
 
-@pytest.fixture(scope="module")
-def ray_here(shop: VisitingShop) -> Iterator[None]:
-    with cluster(shop.env, TWO):
-        yield
-
-
 def fitted(plan: Plan, shop: VisitingShop, scale: Scale, marker: Path | None = None) -> tuple[Network, State]:
     def work(group: Group) -> None:
         fit_worker(plan, DiesOnce(group, marker, at_save=3) if marker else group)
@@ -59,7 +50,7 @@ def fitted(plan: Plan, shop: VisitingShop, scale: Scale, marker: Path | None = N
         return network_of(plan, folder)
 
 
-@pytest.mark.usefixtures("ray_here")
+@pytest.mark.usefixtures("local_ray")
 def test_a_worker_killed_in_an_epoch_changes_neither_what_is_consumed_nor_how_good_it_gets(
     plan: Plan, shop: VisitingShop, tmp_path: Path
 ) -> None:
@@ -75,7 +66,7 @@ def test_a_worker_killed_in_an_epoch_changes_neither_what_is_consumed_nor_how_go
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.usefixtures("ray_here")
+@pytest.mark.usefixtures("local_ray")
 def test_nccl_with_one_rank_learns_what_one_process_does(plan: Plan, shop: VisitingShop, tmp_path: Path) -> None:
     still = replace(plan, architecture={**plan.architecture, "dropout": 0.0})
     fit_worker(still, Alone(tmp_path))

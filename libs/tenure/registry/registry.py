@@ -10,10 +10,10 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from tenure.errors import Busy, WrongInput
@@ -114,6 +114,18 @@ class Registry:
             token = page.token
             if not token:
                 return tuple(map(str, sorted(found)))
+
+    def trained_as(self, task: str, *, release_id: str, code_version: str, config: Mapping[str, Any]) -> str | None:
+        """The candidate's version where it came of this release, code and settings, and somebody answers: training
+        again would only make it again."""
+        if self.version(task, "champion") is None:
+            return None
+        candidate = self.version(task, "candidate")
+        if candidate is None:
+            return None
+        found = read_manifest(self.folder(task, candidate))
+        is_same = (found.release_id, found.code_version, found.config) == (release_id, code_version, dict(config))
+        return candidate if is_same else None
 
     def folder(self, task: str, version_or_alias: str) -> Path:
         """The bundle's folder on this machine, its weights checked against its manifest.

@@ -13,9 +13,9 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from tenure.contracts.table import Kind, Table
+from tenure.contracts.table import Table
 from tenure.lake.layout import table_path
-from tenure.spark.schema import conform, spark_type, struct
+from tenure.spark.schema import conform, struct
 
 Counts = dict[str, int]
 

@@ -41,3 +41,4 @@ class FitFactors(Settings):
     choices: Choices = Choices()
     scale: Scale = Scale(workers=2)
     evaluation: Evaluation = Evaluation()
+    again: bool = False  # train also where the candidate came of the same release, code and settings

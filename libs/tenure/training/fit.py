@@ -22,7 +22,7 @@ from tenure.models.mixing import choose_mix
 from tenure.models.scorer import MemberScorer
 from tenure.privacy.secrets import MEMBER_KEY, read_secret
 from tenure.registry.gate import MODEL, announce, promote
-from tenure.registry.manifest import Gate, Interval, Manifest
+from tenure.registry.manifest import Gate, Interval, Manifest, read_manifest
 from tenure.registry.registry import Registry
 from tenure.tasks.split import ByBoth, ByMember, ByTime, Split, refuse_overlap
 from tenure.tasks.task import Task, find_task
@@ -88,6 +88,8 @@ def fit_task(config: FitTask, trained: Trained) -> Outcome:
     clock = Clock()
     ready = prepare(config)
     clock.lap("reading and checking")
+    if (known := _trained_before(ready)) is not None:
+        return known
     fitted = [fit_network(ready, config.seed + place, trained) for place in range(config.seeds)]
     clock.lap("network")
     baselines = fit_baselines(ready)
@@ -95,6 +97,22 @@ def fit_task(config: FitTask, trained: Trained) -> Outcome:
     outcome = _register(ready, fitted, baselines, clock)
     _say(f"{outcome.champion} answers for {ready.task.name} from now on; the model just trained is {outcome.version}")
     return outcome
+
+
+def _trained_before(ready: Ready) -> Outcome | None:
+    """What this very training came to when it was run before; nothing where it was not, or is asked for again."""
+    task, config = ready.task.name, ready.config
+    registry, planned = Registry(config.env.registry_root), _manifest(ready, seed=config.seed)
+    version = registry.trained_as(
+        task, release_id=planned.release_id, code_version=planned.code_version, config=planned.config
+    )
+    if version is None or config.again:
+        return None
+    _say(f"version {version} of {task} came of this release, code and settings: nothing to learn; again=true trains")
+    manifest = read_manifest(registry.folder(task, version))
+    return Outcome(
+        version=version, champion=f"version {registry.version(task, 'champion')}", manifest=manifest, seconds={}
+    )
 
 
 class Clock:
@@ -309,7 +327,7 @@ def _register_baseline(
 def _manifest(ready: Ready, seed: int) -> Manifest:
     """All that is known of a model before it is judged."""
     config, chosen = ready.config, ready.release
-    settings = config.model_dump(mode="json", exclude={"env", "source"})
+    settings = config.model_dump(mode="json", exclude={"env", "source", "again"})
     return Manifest(
         task=ready.task.name,
         model=ready.task.model,

@@ -33,6 +33,7 @@ from tenure.registry.manifest import (
     Gate,
     Interval,
     Manifest,
+    read_manifest,
     write_manifest,
 )
 from tenure.registry.registry import Registry
@@ -88,6 +89,8 @@ def fit_recommender(config: FitFactors, train: Train) -> Outcome:
     """
     registry = Registry(config.env.registry_root)
     found = release(config.env.lake_root, config.release, config.env.storage_options)
+    if (known := _trained_before(registry, config, found)) is not None:
+        return known
     test = periods(found, config.test_days)[1]
     champion = incumbent(registry, found.source, test)
     with train(partial(_work, config, found, champion), TASK) as folder:
@@ -97,6 +100,23 @@ def fit_recommender(config: FitFactors, train: Train) -> Outcome:
     report = Report.of(config, found, progress, champion)
     announce(TASK, report.gate)
     return _registered(registry, report)
+
+
+def _trained_before(registry: Registry, config: FitFactors, found: Release) -> Outcome | None:
+    """What this very training came to when it was run before; nothing where it was not, or is asked for again."""
+    version = registry.trained_as(
+        TASK, release_id=found.release_id, code_version=code_version(), config=_settings(config)
+    )
+    if version is None or config.again:
+        return None
+    print(f"version {version} of {TASK} came of this release, code and settings: nothing to learn; again=true trains")
+    manifest = read_manifest(registry.folder(TASK, version))
+    return Outcome(version=version, champion=str(registry.version(TASK, "champion")), manifest=manifest)
+
+
+def _settings(config: FitFactors) -> dict[str, Any]:
+    """What a manifest says of them: all that decides what is learnt."""
+    return config.model_dump(mode="json", exclude={"env", "again"})
 
 
 def _work(config: FitFactors, release: Release, champion: Incumbent | None, group: Group) -> None:
@@ -208,7 +228,7 @@ class Report:
             source=self.release.source,
             fingerprint=self.release.fingerprint,
             code_version=code_version(),
-            config=self.config.model_dump(mode="json", exclude={"env"}),
+            config=_settings(self.config),
             split=self._split(period),
             seed=self.config.seed,
             rows={"train": test.pairs, "served": self.progress.fitted[2].pairs, "test": self._judged_members()},

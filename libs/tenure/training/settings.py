@@ -84,3 +84,4 @@ class FitTask(Settings):
     scale: Scale = Scale()
     baselines: Baselines = Baselines()
     evaluation: Evaluation = Evaluation()
+    again: bool = False  # train also where the candidate came of the same release, code and settings

@@ -55,6 +55,19 @@ def test_a_registered_bundle_comes_back_whole(registry: Registry, tmp_path: Path
     assert registry.version("churn", "champion") == version
 
 
+def test_a_training_is_known_again_by_its_release_code_and_settings(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    said = {"release_id": "r1", "code_version": "0.1.0", "config": {"epochs": 2}}
+    manifest = bundle(tmp_path / "b", MANIFEST.model_copy(update={"config": {"epochs": 2}}))
+    version = registry.register("churn", manifest, tmp_path / "b")
+    registry.set_alias("churn", "candidate", version)
+    assert registry.trained_as("churn", **said) is None  # nobody answers yet
+    registry.set_alias("churn", "champion", version)
+    assert registry.trained_as("churn", **said) == version
+    for other in ({"release_id": "r2"}, {"code_version": "0.2.0"}, {"config": {"epochs": 3}}):
+        assert registry.trained_as("churn", **{**said, **other}) is None
+
+
 def test_an_alias_moves_and_the_older_version_stays(registry: Registry, tmp_path: Path) -> None:
     manifest = bundle(tmp_path / "b")
     first = registry.register("churn", manifest, tmp_path / "b")

@@ -98,6 +98,12 @@ def test_someone_answers_and_the_gate_says_why(shop: VisitingShop, outcome: Outc
         assert load_scorer(registry.folder("churn", champion)).manifest.model == "logistic_regression"
 
 
+def test_the_same_training_again_learns_nothing(shop: VisitingShop, outcome: Outcome, tmp_path: Path):
+    again = fit(shop, tmp_path)
+    assert (again.version, again.manifest) == (outcome.version, outcome.manifest)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_second_training_is_held_against_the_champion_on_the_same_rows(
     shop: VisitingShop, outcome: Outcome, tmp_path: Path
 ):
