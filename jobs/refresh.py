@@ -15,7 +15,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 from pyspark.sql import Row, SparkSession
-from pyspark.sql import functions as F
 
 import build_days
 import build_events
@@ -28,7 +27,6 @@ from tenure.config.command import command
 from tenure.config.env import Env
 from tenure.config.settings import Settings
 from tenure.config.source import Source
-from tenure.contracts.gold import member_days
 from tenure.contracts.shop import shop_from_json
 from tenure.errors import WrongInput
 from tenure.spark.checks import check
@@ -114,9 +112,6 @@ def _build(spark: SparkSession, config: Refresh) -> None:
 def _release(build: Night, source: Source, job: JobRun) -> str:
     with described(build.spark, "refresh: write the release"):
         release_id = write_release(build, source, datetime.now(UTC))
-        tiles = build.read(member_days(build.shop)).where("superseded_on is null")
-        days, baskets = tiles.agg(F.count_if(F.col("visits") > 0), F.sum("baskets")).first() or (0, 0)
-    job.says(f"{days:,} member-days with {baskets:,} baskets, {baskets - days:,} of them a repeat on the same day")
     job.says(f"release {release_id}: through batch {build.through_batch}, days up to {build.last_complete_day}")
     return release_id
 

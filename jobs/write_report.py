@@ -18,7 +18,7 @@ from tenure.config.source import Source
 from tenure.lake.release import newest_release
 from tenure.registry.registry import Registry
 from tenure.report.facts import facts
-from tenure.report.meanings import meanings
+from tenure.report.landed import Held
 from tenure.report.page import page
 from tenure.report.summary import summary
 
@@ -26,7 +26,8 @@ log = logging.getLogger("write_report")
 
 
 class WriteReport(Settings):
-    """``source`` tells what its own rules mean; ``folder`` takes both files, by default ``env.work``."""
+    """``source`` tells what its own rules mean and what others counted; ``folder`` takes both files, by default
+    ``env.work``."""
 
     env: Env
     source: Source
@@ -43,13 +44,20 @@ def run(config: WriteReport) -> None:
         newest_release(env.lake_root, env.storage_options),
         Registry(env.registry_root),
         Path(env.work) / "logs",
-        meanings(config.source),
+        config.source,
         at_risk=config.at_risk,
         offers=config.offers,
     )
+    for figure in found.landed.held:
+        if not figure.is_explained:
+            log.warning("%s: %d were counted by others, %s here, and no reason is given", *_told(figure))
     (folder / "report.html").write_text(page(found), encoding="utf-8")
     (folder / "summary.json").write_text(json.dumps(summary(found), indent=2) + "\n", encoding="utf-8")
     log.info("wrote %s and %s", folder / "report.html", folder / "summary.json")
+
+
+def _told(figure: Held) -> tuple[str, int, int | None]:
+    return figure.says, figure.theirs, figure.ours
 
 
 if __name__ == "__main__":

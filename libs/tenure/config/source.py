@@ -139,6 +139,28 @@ class Rule(Settings):
     fate: Literal["keep", "quarantine", "net"] = "keep"
 
 
+class Known(Settings):
+    """A figure that others counted in the same files: the report shows ours beside it.
+
+    Ours is what the rule ``rule`` marked, or the one number that ``sql`` (DataFusion) gives over the release's tables;
+    with neither, ``why`` says why nothing is counted. ``why`` also explains a difference.
+    """
+
+    says: str
+    rows: int
+    rule: str | None = None
+    sql: str | None = None
+    why: str = ""
+
+    @model_validator(mode="after")
+    def _is_counted_once(self) -> Known:
+        if self.rule and self.sql:
+            raise ValueError("known: give a rule or an sql, not both")
+        if not (self.rule or self.sql or self.why):
+            raise ValueError("known: give a rule or an sql to count by, or say why it is not counted")
+        return self
+
+
 class Source(Settings):
     """A shop's files and settings."""
 
@@ -162,6 +184,7 @@ class Source(Settings):
     gaps: tuple[Gap, ...] = ()
     bounds: tuple[Bound, ...] = ()
     rules: tuple[Rule, ...] = ()
+    known: tuple[Known, ...] = ()
 
     @property
     def shop(self) -> Shop:

@@ -6,6 +6,7 @@ sees a whole night or none of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,9 +16,11 @@ from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import TableNotFoundError
 
 from tenure.contracts.control import RELEASES
+from tenure.contracts.gold import gold_tables
 from tenure.contracts.shop import Shop
 from tenure.contracts.shop import shop_from_json as shop_from_json
 from tenure.contracts.shop import shop_to_json as shop_to_json
+from tenure.contracts.silver import SILVER_TABLES
 from tenure.contracts.table import Table
 from tenure.errors import WrongInput
 from tenure.lake.layout import table_path
@@ -69,6 +72,32 @@ class Release:
             storage_options=dict(self.storage_options) or None,
         )
         return select(delta, table, columns, where=where, order_by=order_by)
+
+    def figure(self, sql: str) -> int:
+        """The one number that ``sql`` (DataFusion) gives over this release's tables, each by its name.
+
+        Raises:
+            WrongInput: if it gives none.
+        """
+        query = QueryBuilder()
+        for table in self._named_in(sql):
+            delta = DeltaTable(
+                table_path(self.root, table),
+                version=self.tables[table.name],
+                storage_options=dict(self.storage_options) or None,
+            )
+            query = query.register(table.name, delta)
+        try:
+            rows = pa.table(query.execute(sql).read_all())
+        except Exception as error:  # noqa: BLE001  DataFusion's own errors, of which there are many
+            raise WrongInput(f"{sql!r} is no query over {', '.join(self.tables)}: {error}") from None
+        if rows.shape != (1, 1):
+            raise WrongInput(f"{sql!r} gives {rows.num_rows} rows of {rows.num_columns} columns, not one number")
+        return int(rows.column(0)[0].as_py() or 0)
+
+    def _named_in(self, sql: str) -> list[Table]:
+        tables = (*SILVER_TABLES, *gold_tables(self.shop))
+        return [table for table in tables if table.name in self.tables and re.search(rf"\b{table.name}\b", sql)]
 
 
 def newest_release(root: str, storage_options: Mapping[str, str] | None = None) -> Release:

@@ -1,4 +1,5 @@
-"""A member by two branches: a factorization machine of the encoded features, and BERT over the visits."""
+"""A member by three branches: a factorization machine and a perceptron of the encoded features, and BERT over the
+visits."""
 
 from __future__ import annotations
 
@@ -12,12 +13,18 @@ from tenure.models.inputs import Inputs
 from tenure.models.interactions import FactorizationMachine
 from tenure.models.masked_visits import MaskedVisits
 from tenure.models.network import Network
+from tenure.models.perceptron import Perceptron
 from tenure.models.visit_encoder import VisitEncoder
 
 
 class MemberEncoder(Settings):
-    """``rank`` of the features' pairs; ``features_width``: how many numbers of the features BERT's head sees beside
-    [CLS], 0 for none (the branches then say much the same, and their sum gains less)."""
+    """
+    Attributes:
+        rank: of the features' pairs in the factorization machine.
+        hidden: units of the features' perceptron, 0 for none.
+        features_width: how many numbers of the features BERT's head sees beside [CLS], 0 for none (the branches then
+            say much the same, and their sum gains less).
+    """
 
     width: int = Field(default=64, gt=0)
     layers: int = Field(default=2, gt=0)
@@ -25,11 +32,14 @@ class MemberEncoder(Settings):
     intermediate: int = Field(default=128, gt=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     rank: int = Field(default=8, ge=0)
+    hidden: int = Field(default=256, ge=0)
     features_width: int = Field(default=0, ge=0)
 
 
 class SequenceBranch(nn.Module):
     """[CLS] of the visits, and what the features add to it, -> (N,) logits."""
+
+    reads_sequence = True
 
     def __init__(self, settings: MemberEncoder, inputs: Inputs) -> None:
         super().__init__()
@@ -65,6 +75,8 @@ def member_encoder(settings: MemberEncoder, inputs: Inputs) -> Network:
     branches: dict[str, nn.Module] = {}
     if inputs.reads_features:
         branches["features"] = FactorizationMachine(inputs.width, settings.rank)
+        if settings.hidden:
+            branches["perceptron"] = Perceptron(inputs.width, settings.hidden)
     if inputs.visits is not None:
         branches["sequence"] = SequenceBranch(settings, inputs)
     return Network(branches)

@@ -43,6 +43,11 @@ class Network(nn.Module):
     def set_mix(self, weights: Mapping[str, float]) -> None:
         self.mix.copy_(torch.tensor([weights[name] for name in self.branches]))
 
+    @property
+    def without_sequence(self) -> tuple[str, ...]:
+        """The branches that read the features alone."""
+        return tuple(name for name, branch in self.branches.items() if not getattr(branch, "reads_sequence", False))
+
     def pretraining(self) -> nn.Module | None:
         """What may be learnt before any label is seen: a module that turns a batch into (N,) losses."""
         for branch in self.branches.values():

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tenure.config.source import Source
 from tenure.contracts.control import JOB_RUNS
 from tenure.lake.query import read_current
 from tenure.lake.release import Release
 from tenure.registry.registry import Registry
 from tenure.report.judged import CHURN, RECOMMENDER, Judged, Predictions, judged, predictions
 from tenure.report.landed import Landed, landed
+from tenure.report.meanings import meanings
 from tenure.report.members import Members, members
 
 
@@ -33,20 +34,18 @@ class Facts:
     serving: dict[str, Any]
 
 
-def facts(
-    release: Release, registry: Registry, logs: Path, rule_says: Callable[[str], str], *, at_risk: int, offers: int
-) -> Facts:
+def facts(release: Release, registry: Registry, logs: Path, source: Source, *, at_risk: int, offers: int) -> Facts:
     """
     Args:
         logs: the folder with ``seconds.json`` and ``serving.json``, as far as they are there.
-        rule_says: from a rule's name to what it means.
+        source: whose rules say what they mean, and what others counted in its files.
         at_risk: how many members at risk to show.
         offers: of how many members to show recommendations.
     """
     churn = judged(registry, CHURN)
     return Facts(
         release=release,
-        landed=landed(release, rule_says),
+        landed=landed(release, meanings(source), source.known),
         members=members(release, at_risk=at_risk, offers=offers),
         churn=churn,
         predictions=predictions(churn),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from tenure.config.source import Known
 from tenure.contracts.control import CONSERVATION, QUARANTINE, REPLACED
 from tenure.contracts.table import Table
 from tenure.lake.release import Release
@@ -43,10 +44,25 @@ class RuleCount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Held:
+    """A figure that others counted in the same files, ``theirs``, and ours, which is None where nothing is counted."""
+
+    says: str
+    theirs: int
+    ours: int | None
+    why: str
+
+    @property
+    def is_explained(self) -> bool:
+        return self.ours == self.theirs or bool(self.why)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Landed:
     batches: int
     rows: tuple[Rows, ...]
     rules: tuple[RuleCount, ...]
+    held: tuple[Held, ...] = ()
 
     @property
     def landed(self) -> int:
@@ -57,15 +73,26 @@ class Landed:
         return sum(table.silver for table in self.rows)
 
 
-def landed(release: Release, rule_says: Callable[[str], str]) -> Landed:
-    """All batches of ``release``; ``rule_says`` tells what each rule means."""
+def landed(release: Release, rule_says: Callable[[str], str], known: Iterable[Known] = ()) -> Landed:
+    """All batches of ``release``; ``rule_says`` tells what each rule means, ``known`` is what others counted."""
     columns = ["table", "batch_id", "landed", "silver", "duplicates", "quarantined", "netted", "rules"]
     batches = release.read(CONSERVATION, columns)
+    rules = tuple(_rules(release, batches, rule_says))
     return Landed(
         batches=len(set(batches["batch_id"].to_pylist())),
         rows=tuple(_rows(batches)),
-        rules=tuple(_rules(release, batches, rule_says)),
+        rules=rules,
+        held=tuple(_held(release, figure, rules) for figure in known),
     )
+
+
+def _held(release: Release, known: Known, rules: Iterable[RuleCount]) -> Held:
+    ours = None
+    if known.rule is not None:
+        ours = sum(rule.rows for rule in rules if rule.rule == known.rule)
+    elif known.sql is not None:
+        ours = release.figure(known.sql)
+    return Held(says=known.says, theirs=known.rows, ours=ours, why=known.why)
 
 
 def _rows(batches: pa.Table) -> list[Rows]:

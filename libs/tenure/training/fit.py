@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tenure.config.version import code_version
 from tenure.errors import Refused, WrongInput
@@ -240,14 +242,22 @@ def _register(ready: Ready, fitted: Sequence[Fitted], baselines: dict[str, list[
 
 
 def _features_only(ready: Ready, fitted: Sequence[Fitted]) -> dict[str, Sequence[Score]]:
-    """The same networks by their features' branch alone, calibrated likewise: what the sequence adds to it shows."""
-    if "features" not in fitted[0].mix or len(fitted[0].mix) < 2:
+    """The same networks without the branches that read the sequence, mixed and calibrated likewise: what the sequence
+    adds shows."""
+    names = fitted[0].scorer.network.without_sequence
+    if not 0 < len(names) < len(fitted[0].mix):
         return {}
 
     def alone(one: Fitted) -> Score:
         judged = ready.survey.validation
-        calibration = fit_calibration(one.scorer.logits(judged.rows)["features"], judged.labels)
-        return lambda rows: calibration(one.scorer.logits(rows)["features"])
+        logits = one.scorer.logits(judged.rows)
+        mix = choose_mix({name: logits[name] for name in names}, judged.labels)
+
+        def mixed(logits: Mapping[str, np.ndarray]) -> np.ndarray:
+            return np.sum([weight * logits[name] for name, weight in mix.items()], axis=0)
+
+        calibration = fit_calibration(mixed(logits), judged.labels)
+        return lambda rows: calibration(mixed(one.scorer.logits(rows)))
 
     return {FEATURES_ONLY: [alone(one) for one in fitted]}
 

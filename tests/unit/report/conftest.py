@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
+from tenure.config.source import Known, Rule, Source
 from tenure.contracts.answers import MEMBER_SCORES, RECOMMENDATIONS
 from tenure.contracts.control import CONSERVATION, JOB_RUNS, QUARANTINE, RELEASES, REPLACED
 from tenure.contracts.dictionary import SHOP
@@ -158,6 +159,20 @@ def _models(root: Path, bundles: Path) -> Registry:
     return registry
 
 
+# What the report reads of a source: what its own rules mean, and what others counted in its files.
+SOURCE = Source.model_construct(
+    bounds=(),
+    gaps=(),
+    rules=(Rule(name="fuel", table="raw_orders", when="true", says="sold by the gallon"),),
+    known=(
+        Known(says="lines of fuel", rows=3, rule="fuel"),
+        Known(says="products", rows=4, sql="select count(*) from products", why="one is no product"),
+        Known(says="coupons", rows=9, why="they are not read"),
+        Known(says="silent members", rows=7, sql="select count(*) from products where product_id = 'p1'"),
+    ),
+)
+
+
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Release, Registry, Path]:
     work = tmp_path_factory.mktemp("corner_shop")
@@ -174,4 +189,4 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Release, Registry, P
 @pytest.fixture(scope="session")
 def found(shop: tuple[Release, Registry, Path]) -> Facts:
     release, registry, logs = shop
-    return facts(release, registry, logs, lambda rule: f"what {rule} means", at_risk=2, offers=3)
+    return facts(release, registry, logs, SOURCE, at_risk=2, offers=3)

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.unit.report.conftest import AS_OF, BEFORE
 
+from tenure.errors import WrongInput
+from tenure.lake.release import Release
+from tenure.registry.registry import Registry
 from tenure.report.facts import Facts
 from tenure.report.landed import RuleCount
 from tenure.report.summary import summary
@@ -22,8 +27,25 @@ def test_a_rule_says_what_became_of_its_rows(found: Facts) -> None:
         "fuel": "kept, flagged",
     }
     assert found.landed.rules[0] == RuleCount(
-        table="raw_orders", rule="fuel", fate="kept, flagged", rows=3, says="what fuel means"
+        table="raw_orders", rule="fuel", fate="kept, flagged", rows=3, says="sold by the gallon"
     )
+
+
+def test_what_others_counted_stands_beside_what_is_here(found: Facts) -> None:
+    held = {figure.says: (figure.theirs, figure.ours, figure.is_explained) for figure in found.landed.held}
+    assert held == {
+        "lines of fuel": (3, 3, True),  # by a rule
+        "products": (4, 3, True),  # by a query, with a reason
+        "coupons": (9, None, True),  # not counted, with a reason
+        "silent members": (7, 1, False),  # by a query, without one
+    }
+
+
+def test_a_query_that_gives_no_one_number_is_wrong_input(shop: tuple[Release, Registry, Path]) -> None:
+    with pytest.raises(WrongInput, match="not one number"):
+        shop[0].figure("select product_id from products")
+    with pytest.raises(WrongInput, match="is no query over"):
+        shop[0].figure("select count(*) from produce")
 
 
 def test_members_are_counted_by_stage_at_each_as_of(found: Facts) -> None:

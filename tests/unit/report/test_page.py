@@ -51,6 +51,11 @@ def test_no_raw_id_is_on_the_page(html: str) -> None:
     assert PERSON not in html
 
 
+def test_a_difference_to_what_others_counted_is_explained_or_shown(html: str) -> None:
+    assert "one is no product" in html
+    assert '<span class="tag warm">differs</span>' in html
+
+
 def test_text_from_the_data_is_escaped(html: str) -> None:
     assert "Rye &amp; malt bread" in html
 

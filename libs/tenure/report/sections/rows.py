@@ -7,7 +7,7 @@ from html import escape
 
 from tenure.report.facts import Facts
 from tenure.report.html import card, cards, legend, table
-from tenure.report.landed import KEPT, Rows, RuleCount
+from tenure.report.landed import KEPT, Held, Rows, RuleCount
 from tenure.report.words import count, title
 
 FATES = ("silver", "duplicates", "quarantined", "netted")
@@ -25,6 +25,7 @@ def rows(facts: Facts) -> str:
         + cards(
             card("Rows", legend(colours) + table(head, body), css="wide"),
             card("By rule", _rules_table(landed.rules), css="wide"),
+            card("Held against what others counted", _held_table(landed.held), css="wide") if landed.held else "",
         )
     )
 
@@ -64,6 +65,27 @@ def _rules_table(rules: Sequence[RuleCount]) -> str:
         for rule in rules
     ]
     return table(head, body)
+
+
+def _held_table(held: Sequence[Held]) -> str:
+    head = [("what", ""), ("theirs", "n"), ("here", "n"), ("", ""), ("why it differs", "says")]
+    body = [
+        (
+            escape(figure.says),
+            count(figure.theirs),
+            "–" if figure.ours is None else count(figure.ours),
+            _held_tag(figure),
+            escape(figure.why),
+        )
+        for figure in held
+    ]
+    return table(head, body)
+
+
+def _held_tag(figure: Held) -> str:
+    if figure.ours == figure.theirs:
+        return '<span class="tag">equal</span>'
+    return '<span class="tag plain">explained</span>' if figure.why else '<span class="tag warm">differs</span>'
 
 
 def _fate_tag(fate: str) -> str:
