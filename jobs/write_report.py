@@ -1,6 +1,9 @@
 """Writes ``report.html`` and ``summary.json`` of the newest release and of the models that the registry holds for it.
 
-python jobs/write_report.py --config conf/jobs/write_report.yaml --set env.work=var/demo
+    python jobs/write_report.py --config conf/jobs/write_report.yaml --set env.work=var/demo
+    python jobs/write_report.py --set env.work=var/shop --set truth=var/shop/simulated/truth
+
+With the truth of a simulated shop, both also say how near it everything came.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from pathlib import Path
 from pydantic import Field
 
 from tenure.config.command import command
-from tenure.config.env import Env
+from tenure.config.env import Env, Place
 from tenure.config.settings import Settings
 from tenure.config.source import Source
 from tenure.lake.release import newest_release
@@ -26,11 +29,13 @@ log = logging.getLogger("write_report")
 
 
 class WriteReport(Settings):
-    """``source`` tells what its own rules mean; ``folder`` takes both files, by default ``env.work``."""
+    """``source`` tells what its own rules mean; ``folder`` takes both files, by default ``env.work``; ``truth`` is the
+    folder of a simulation's truth."""
 
     env: Env
     source: Source
     folder: str | None = None
+    truth: Place | None = None
     at_risk: int = Field(default=20, ge=0)
     offers: int = Field(default=3, ge=0)
 
@@ -46,6 +51,7 @@ def run(config: WriteReport) -> None:
         meanings(config.source),
         at_risk=config.at_risk,
         offers=config.offers,
+        truth_folder=Path(config.truth) if config.truth else None,
     )
     (folder / "report.html").write_text(page(found), encoding="utf-8")
     (folder / "summary.json").write_text(json.dumps(summary(found), indent=2) + "\n", encoding="utf-8")
