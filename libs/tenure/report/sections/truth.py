@@ -178,7 +178,7 @@ def _stages_card(stages: TrueStages) -> str:
     )
     note = (
         f"On {day(stages.as_of)} <b>{share(stages.accuracy, 1)}</b> of {count(stages.members.sum())} members are told "
-        "to be where they truly are. A row is all members of one true stage. In truth, lapsed is who has left for good; "
-        "a shop sees only who has been silent for long, and learns late of those who left."
+        "to be where they truly are. A row is all members of one true stage. In truth, lapsed is who has left for "
+        "good; a shop sees only who has been silent for long, and learns late of those who left."
     )
     return card("Where members stand, beside where they truly stand", chart, note, css="wide")

@@ -33,8 +33,9 @@ class BestChurn:
     scores: dict[str, float]
 
     def reached(self, auc: float, best: float | None = None) -> float:
-        """How far an AUC is on the way from chance to the best one."""
-        return (auc - 0.5) / ((self.given_hidden if best is None else best) - 0.5)
+        """How far an AUC is on the way from chance to the best one; 0 where that is chance itself."""
+        way = (self.given_hidden if best is None else best) - 0.5
+        return (auc - 0.5) / way if way else 0.0
 
 
 def best_churn(told: Told, predicted: Predictions) -> BestChurn | None:
