@@ -23,25 +23,29 @@ from tenure.report.truth.tastes import TrueTastes
 from tenure.report.truth.truth import Truth
 from tenure.report.words import count, day, listed, rank, share, title
 
-_PRECISION, _RECALL = ("of what it took, was wrong", "c0"), ("of what was wrong, it found", "c1")
+_PRECISION = ("of what it took, was wrong (precision)", "c0")
+_RECALL = ("of what was wrong, it found (recall)", "c1")
 _CURVE, _SHIPPED, _BEST = ("as its limit moves", "c0"), ("the limit as shipped", "c1"), ("the best there is", "c2")
 _SHOWN_MORE_THAN = 0.01  # of a stage's members
 
 
 def truth(facts: Facts, known: Truth) -> str:
-    cleaning, found = known.cleaning, []
-    if cleaning:
-        found += [_cleaning_cards(cleaning), *_overlap_cards(cleaning.rules)]
-    if known.churn:
-        found.append(_churn_card(facts.churn, known.churn))
-    if known.tastes:
-        found.append(_tastes_card(known.tastes))
+    parts = []
+    if known.cleaning:
+        parts.append(_cleaning_cards(known.cleaning))
+        parts.append(cards(*_overlap_cards(known.cleaning.rules), css="three"))
+    judged = [
+        _churn_card(facts.churn, known.churn) if known.churn else "",
+        _tastes_card(known.tastes) if known.tastes else "",
+    ]
+    parts.append(cards(*judged))
     if known.stages:
-        found.append(_stages_card(known.stages))
+        parts.append(cards(_stages_card(known.stages)))
     return (
         "<p>This shop is simulated, so it is known what was wrong with each row, who had left, and who likes what. "
         "Nothing above has read any of it; it was kept aside, to see here how much of it came to light. "
-        "<b>No real shop has such a page</b>, and no real shop is as tidy as a simulated one.</p>" + cards(*found)
+        "<b>No real shop has such a page</b>, and no real shop is as tidy as a simulated one.</p>"
+        + '<div class="gap"></div>'.join(parts)
     )
 
 
@@ -50,16 +54,15 @@ def _cleaning_cards(cleaning: TrueCleaning) -> str:
         ("rule", ""),
         ("what was done to the rows", "says"),
         ("rows", "n"),
-        ("of what it took, was wrong", "n"),
-        ("of what was wrong, it found", "n"),
+        ("was wrong, of what it took", "n"),
+        ("found, of what was wrong", "n"),
         ("goal", "n"),
     ]
     body = [_rule_row(rule) for rule in cleaning.rules]
-    return card("Whether cleaning found what was wrong", table(head, body), _goals(), css="wide") + card(
-        "The same, drawn",
-        legend((_PRECISION, _RECALL)) + _rules_chart(cleaning.rules),
-        _kept(cleaning.clean),
-        css="wide",
+    drawn = legend((_PRECISION, _RECALL)) + _rules_chart(cleaning.rules)
+    return cards(
+        card("Whether cleaning found what was wrong", table(head, body), _goals(), css="wide"),
+        card("The same, drawn", drawn, _kept(cleaning.clean), css="wide"),
     )
 
 
@@ -179,6 +182,7 @@ def _stages_card(stages: TrueStages) -> str:
     note = (
         f"On {day(stages.as_of)} <b>{share(stages.accuracy, 1)}</b> of {count(stages.members.sum())} members are told "
         "to be where they truly are. A row is all members of one true stage. In truth, lapsed is who has left for "
-        "good; a shop sees only who has been silent for long, and learns late of those who left."
+        "good; a shop sees only who has been silent for long. So it takes slow buyers for lapsed ones, and learns late "
+        "of those who left."
     )
     return card("Where members stand, beside where they truly stand", chart, note, css="wide")
