@@ -4,6 +4,8 @@ SHELL := /bin/bash
 
 SOURCE ?= conf/sources/complete_journey.yaml
 DATA ?=
+MEMBERS ?=
+SEED ?=
 WORK ?= var/demo
 SIZE ?= full
 PORT ?= 8000
@@ -17,6 +19,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\n  make demo SOURCE=YAML DATA=DIR WORK=DIR   the same for your own data; SIZE=smoke for small models\n'
+	@printf '  make demo SOURCE=conf/sources/simulated.yaml MEMBERS=20000 SEED=1 WORK=DIR   a shop whose truth is known\n'
 
 .PHONY: setup
 setup: ## bring uv, Java, the Python environment and the jars
@@ -24,7 +27,8 @@ setup: ## bring uv, Java, the Python environment and the jars
 
 .PHONY: demo
 demo: setup ## landing files to answers over HTTP and WORK/report.html, by the documented commands
-	@python infra/local/demo.py --source $(SOURCE) --work $(WORK) --size $(SIZE) $(if $(DATA),--data $(DATA))
+	@python infra/local/demo.py --source $(SOURCE) --work $(WORK) --size $(SIZE) $(if $(DATA),--data $(DATA)) \
+		$(if $(MEMBERS),--members $(MEMBERS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test
 test: setup check ## linters, type checker, fences, documented commands and all fast tests

@@ -30,12 +30,12 @@ from tenure.contracts.landing import RAW_CAMPAIGNS, RAW_MEMBERS, RAW_ORDERS, RAW
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, CAMPAIGNS, MEMBER_IDENTITIES, MEMBERS, ORDER_LINES, PRODUCTS
 from tenure.contracts.table import Table
 from tenure.errors import Refused
+from tenure.lake.layout import bronze_path
 from tenure.privacy import secrets
 from tenure.spark import conservation, delta, silver
 from tenure.spark.cleaning import DUPLICATE, NETTED, QUARANTINED
 from tenure.spark.conservation import Balance
 from tenure.spark.kept import Kept
-from tenure.spark.landing import bronze_path
 from tenure.spark.mapping import mapped
 from tenure.spark.pseudonyms import member_key
 from tenure.spark.runs import JobRun, described, job_run

@@ -1,6 +1,9 @@
 """Writes ``report.html`` and ``summary.json`` of the newest release and of the models that the registry holds for it.
 
-python jobs/write_report.py --config conf/jobs/write_report.yaml --set env.work=var/demo
+    python jobs/write_report.py --config conf/jobs/write_report.yaml --set env.work=var/demo
+    python jobs/write_report.py --set env.work=var/shop --set truth=var/shop/simulated/truth
+
+With the truth of a simulated shop, both also say how near it everything came.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from pathlib import Path
 from pydantic import Field
 
 from tenure.config.command import command
-from tenure.config.env import Env
+from tenure.config.env import Env, Place
 from tenure.config.settings import Settings
 from tenure.config.source import Source
 from tenure.lake.release import newest_release
@@ -27,11 +30,12 @@ log = logging.getLogger("write_report")
 
 class WriteReport(Settings):
     """``source`` tells what its own rules mean and what others counted; ``folder`` takes both files, by default
-    ``env.work``."""
+    ``env.work``; ``truth`` is the folder of a simulation's truth."""
 
     env: Env
     source: Source
     folder: str | None = None
+    truth: Place | None = None
     at_risk: int = Field(default=20, ge=0)
     offers: int = Field(default=3, ge=0)
 
@@ -47,6 +51,7 @@ def run(config: WriteReport) -> None:
         config.source,
         at_risk=config.at_risk,
         offers=config.offers,
+        truth_folder=Path(config.truth) if config.truth else None,
     )
     for figure in found.landed.held:
         if not figure.is_explained:

@@ -17,10 +17,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
+import pyarrow.compute as pc
 
+from tenure.contracts.gold import member_features
 from tenure.contracts.silver import MEMBER_IDENTITIES
 from tenure.errors import Refused, TenureError
-from tenure.lake.release import newest_release
+from tenure.lake.release import Release, newest_release
 from tenure.privacy.secrets import SERVING_TOKEN, read_secret
 
 ONE_BY_ONE = 60  # members, each asked for churn, for items and for the whole profile
@@ -56,9 +58,17 @@ def ask(client: httpx.Client, asked: Iterator[tuple[str, str, dict | None]]) -> 
     return {"requests": len(milliseconds), "errors": errors, "p50_ms": round(statistics.median(milliseconds), 1)}
 
 
+def known_members(release: Release) -> list[str]:
+    """The shop's ids of those of whom there is something to say: a row that was quarantined names others, too."""
+    at = f"as_of = DATE '{release.newest_as_of}'"
+    known = release.read(member_features(release.shop), ["member_key"], where=at)["member_key"]
+    ids = release.read(MEMBER_IDENTITIES, ["member_id", "member_key"], order_by=["member_id"])
+    return ids.filter(pc.is_in(ids["member_key"], known.combine_chunks()))["member_id"].to_pylist()
+
+
 def run(work: Path, url: str) -> None:
     release = newest_release(str(work / "lake"))
-    members = release.read(MEMBER_IDENTITIES, ["member_id"], order_by=["member_id"])["member_id"].to_pylist()
+    members = known_members(release)
     headers = {"Authorization": f"Bearer {read_secret(SERVING_TOKEN, work / 'secrets')}"}
     with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
         figures = ask(client, requests(members, random.Random(0)))  # noqa: S311  no secret depends on it

@@ -2,6 +2,10 @@
 
     python infra/local/demo.py --source conf/sources/complete_journey.yaml --work var/demo
     python infra/local/demo.py --source conf/sources/online_retail.yaml --data FOLDER --work var/retail
+    python infra/local/demo.py --source conf/sources/simulated.yaml --members 20000 --seed 1 --work var/shop
+
+A source that declares a `simulation` is simulated first, with its faults, and its report says how near the truth
+everything came.
 
 Each command is shown before it runs and can be typed by hand (for those of Ray and Serve say `. WORK/ray/client.sh`
 first). What it prints goes to WORK/logs/; the first that fails ends the demo with its own sentence. A rerun in the
@@ -26,7 +30,12 @@ from pathlib import Path
 import ray_cluster
 from stages import Stages
 
+from tenure.config.settings import load
+from tenure.config.source import Source
 from tenure.errors import Busy, TenureError, WrongInput
+from tenure.simulation.landing import LANDING, TRUTH
+from tenure.simulation.settings import SimulateShop
+from tenure.simulation.simulate import simulated
 
 SIZES = {"full": "", "smoke": "_smoke"}  # which of conf/train/*.yaml
 SETUP = Path("var/logs/setup.json")
@@ -35,11 +44,43 @@ HTTP_PORT = 8000  # another one where it is taken
 
 
 @dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """The shop to simulate: the settings of ``jobs/simulate_shop.py``, and what is set beside them."""
+
+    config: str
+    members: int | None
+    seed: int | None
+    feeds: tuple[str, ...]  # what the source reads; the others would land for nobody
+    folder: Path
+
+    @property
+    def command(self) -> list[str]:
+        said = [part for key, value in self._numbers.items() for part in (f"--{key}", value)]
+        return ["--config", self.config, *said, "--faults", *(p for s in self._set for p in ("--set", s))]
+
+    @property
+    def settings(self) -> SimulateShop:
+        """What ``command`` asks for."""
+        said = [f"{key}={value}" for key, value in self._numbers.items()]
+        return load(SimulateShop, self.config, [*said, "faults.strength=1", *self._set])
+
+    @property
+    def _numbers(self) -> dict[str, str]:
+        asked = {"members": self.members, "seed": self.seed}
+        return {key: str(value) for key, value in asked.items() if value is not None}
+
+    @property
+    def _set(self) -> tuple[str, str]:
+        return f"folder={self.folder}", f"feeds=[{', '.join(self.feeds)}]"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Where it runs, on whose files, with models of which size."""
+    """Where it runs, on whose files or on which simulation's, with models of which size."""
 
     source: str
     data: str | None
+    simulation: Simulation | None
     work: Path
     size: str
 
@@ -52,6 +93,11 @@ class Demo:
         data = ["--set", f"source.data={self.data}"] if self.data else []
         return ["--set", f"source={self.source}", *data]
 
+    @property
+    def against(self) -> list[str]:
+        """What the report holds everything against, where it is known."""
+        return ["--set", f"truth={self.simulation.folder / TRUTH}"] if self.simulation else []
+
     def settings(self, model: str) -> list[str]:
         return ["--config", f"conf/train/{model}{SIZES[self.size]}.yaml", *self.at]
 
@@ -61,6 +107,8 @@ def run(demo: Demo) -> None:
     if SETUP.exists():
         stages.took("setup", json.loads(SETUP.read_text())["seconds"])
     spark = ("spark-submit", "--properties-file", "var/jars/spark.properties", "--driver-memory", DRIVER_MEMORY)
+    if demo.simulation:
+        stages.run("simulate", "python", "jobs/simulate_shop.py", *demo.simulation.command)
     job = ("ray", "job", "submit", "--log-style", "record", "--", "python")
     stages.run("refresh", *spark, "jobs/refresh.py", *demo.at, *demo.on)
     with ray(stages, demo.work):
@@ -74,7 +122,7 @@ def run(demo: Demo) -> None:
         serve = ("serve", "run", "ray_apps.serve.members:build", "config=conf/serve/members.yaml")
         with stages.serving("serve", *serve, f"env.work={demo.work}", is_ready=partial(is_ready, url)):
             stages.run("requests", "python", "infra/local/ask_members.py", "--work", str(demo.work), "--url", url)
-    stages.run("report", "python", "jobs/write_report.py", *demo.at, *demo.on)
+    stages.run("report", "python", "jobs/write_report.py", *demo.at, *demo.on, *demo.against)
 
 
 @contextmanager
@@ -113,22 +161,77 @@ def alone(work: Path) -> Iterator[None]:
         yield
 
 
-def parsed() -> Demo:
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", default="conf/sources/complete_journey.yaml", help="the shop's YAML")
     parser.add_argument("--data", help="the folder of its landing files, where the YAML names none")
+    parser.add_argument("--members", type=int, help="how many members to simulate, for a source that is simulated")
+    parser.add_argument("--seed", type=int, help="which of all possible shops to simulate")
     parser.add_argument("--work", type=Path, default=Path("var/demo"), help="the folder that everything goes to")
     parser.add_argument("--size", choices=SIZES, default="full", help="smoke: conf/train/*_smoke.yaml")
-    return Demo(**vars(parser.parse_args()))
+    return parser.parse_args()
+
+
+def planned(asked: argparse.Namespace) -> Demo:
+    """The demo that was asked for.
+
+    Raises:
+        WrongInput: if the source is none, or MEMBERS, SEED and DATA do not go with it.
+    """
+    if not Path(asked.source).is_file():
+        raise WrongInput(f"SOURCE={asked.source} is no file; name one of conf/sources/*.yaml or your own")
+    simulation = simulation_of(load(Source, asked.source), asked)
+    folder = str(simulation.folder / LANDING) if simulation else asked.data
+    return Demo(source=asked.source, data=folder, simulation=simulation, work=asked.work, size=asked.size)
+
+
+def simulation_of(source: Source, asked: argparse.Namespace) -> Simulation | None:
+    """The simulation that a source declares; none where it declares none, or where DATA names files that are there."""
+    says_how = asked.members is not None or asked.seed is not None
+    if source.simulation is None:
+        if says_how:
+            raise WrongInput(
+                f"MEMBERS and SEED are for a source that is simulated, as conf/sources/simulated.yaml; {asked.source} "
+                "declares no simulation, so leave them out"
+            )
+        return None
+    if asked.data is not None:
+        if says_how:
+            raise WrongInput("DATA names files that are there, MEMBERS and SEED files to simulate; say one of the two")
+        return None
+    return Simulation(
+        config=source.simulation,
+        members=asked.members,
+        seed=asked.seed,
+        feeds=tuple(source.feeds),
+        folder=asked.work / "simulated",
+    )
+
+
+def check_same_shop(demo: Demo) -> None:
+    """Two simulated shops give their members the same ids, so one lake must not hold both.
+
+    Raises:
+        WrongInput: if another one has landed in WORK.
+    """
+    if demo.simulation is None or not (demo.work / "lake").exists():
+        return
+    before = simulated(demo.simulation.folder)
+    asked = demo.simulation.settings.model_dump(mode="json")
+    changed = sorted(key for key in asked if before and before.get(key) != asked[key] and key != "processes")
+    if changed:
+        raise WrongInput(
+            f"{demo.work} holds another simulated shop, of other {', '.join(changed)}; name another WORK, or remove it"
+        )
 
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends then, too
-    demo = parsed()
+    asked = parsed()
     try:
-        if not Path(demo.source).is_file():
-            raise WrongInput(f"SOURCE={demo.source} is no file; name one of conf/sources/*.yaml or your own")
+        demo = planned(asked)
         with alone(demo.work):
+            check_same_shop(demo)
             began = time.monotonic()
             run(demo)
     except TenureError as error:

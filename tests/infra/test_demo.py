@@ -1,4 +1,4 @@
-"""The whole way, from landing files to the report, for the shop that does not come with the product."""
+"""The whole way, from landing files to the report, for shops that do not come with the product."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from tests.entry_points import ROOT
 
+from tenure.contracts.control import RELEASES
 from tenure.contracts.silver import MEMBER_IDENTITIES
+from tenure.lake.query import read_current
 from tenure.lake.release import newest_release
 
 METRICS = ("roc_auc", "average_precision", "expected_calibration_error")
@@ -33,9 +35,10 @@ def retail(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-pytestmark = [pytest.mark.long, pytest.mark.shared_data, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 
+@pytest.mark.shared_data
 def test_every_table_adds_up(retail: Path) -> None:
     rows = json.loads((retail / "summary.json").read_text())["rows"]
     assert rows["raw_orders"]["landed"] == 320_705
@@ -43,6 +46,7 @@ def test_every_table_adds_up(retail: Path) -> None:
         assert counts["landed"] == sum(counts[fate] for fate in ("silver", "duplicates", "quarantined", "netted"))
 
 
+@pytest.mark.shared_data
 def test_the_summary_has_every_figure(retail: Path) -> None:
     told = json.loads((retail / "summary.json").read_text())
     assert told["source"] == "online_retail"
@@ -60,6 +64,7 @@ def test_the_summary_has_every_figure(retail: Path) -> None:
     assert {"refresh", "recommender", "churn", "score", "publish", "serve", "requests"} <= set(told["seconds"])
 
 
+@pytest.mark.shared_data
 def test_the_report_names_no_member_of_the_shop(retail: Path) -> None:
     ids = newest_release(str(retail / "lake")).read(MEMBER_IDENTITIES, ["member_id"])["member_id"].to_pylist()
     page = (retail / "report.html").read_text()
@@ -67,5 +72,61 @@ def test_the_report_names_no_member_of_the_shop(retail: Path) -> None:
     assert set(re.findall(r"\b\d{5}\b", text)).isdisjoint(ids)
 
 
+@pytest.mark.shared_data
 def test_the_demo_leaves_no_process_behind(retail: Path) -> None:
     assert not (retail / "ray" / "cluster.json").exists()
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work folder of a demo on a small shop whose truth is known, with small models; run twice."""
+    work = tmp_path_factory.mktemp("simulated")
+    for _ in range(2):
+        told = subprocess.run(
+            [
+                *(sys.executable, "infra/local/demo.py", "--source", "conf/sources/simulated.yaml", "--size", "smoke"),
+                *("--members", "1000", "--seed", "3", "--work", str(work)),
+            ],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-3000:]
+    return work
+
+
+SEPARABLE = {
+    *("exact_duplicate", "key_duplicate", "broken_encoding", "member_unknown", "product_unknown", "negative_price"),
+    *("missing_product_id", "missing_quantity", "missing_paid_minor", "missing_occurred_at", "return_without_sale"),
+}
+
+
+def test_a_simulated_shop_is_held_against_its_truth(simulated: Path) -> None:
+    told = json.loads((simulated / "summary.json").read_text())["truth"]
+    assert 0.9 < told["best_roc_auc"] < 1
+    assert {name for name, rule in told["cleaning"].items() if rule["separable"]} == SEPARABLE
+    assert set(told["cleaning"]) - SEPARABLE == {"quantity_beyond_reason", "near_duplicate", "clock_wrong"}
+    for name in SEPARABLE:
+        rule = told["cleaning"][name]
+        assert rule["injected"] > 0
+        assert min(rule["precision"], rule["recall"]) >= 0.95, (name, rule)  # of few rows
+    assert told["clean_rows"]["lost"] == 0
+    assert told["clean_rows"]["late"] > 0 == told["clean_rows"]["late_taken"]
+    assert 0.5 < told["stages"]["accuracy"] < 1
+    assert 0 < told["taste_ndcg_at_10"] < 1
+    assert '<section id="truth">' in (simulated / "report.html").read_text()
+
+
+def test_the_same_simulation_again_lands_nothing_new(simulated: Path) -> None:
+    told = json.loads((simulated / "summary.json").read_text())
+    (batches,) = {row["through_batch"] for row in _releases(simulated)}
+    assert batches == 1
+    assert "this batch has landed before" in (simulated / "logs/refresh.log").read_text()
+    assert told["rows"]["raw_orders"]["landed"] > 0
+
+
+def test_no_id_of_a_simulated_shop_is_in_what_is_told(simulated: Path) -> None:
+    text = (simulated / "report.html").read_text() + (simulated / "summary.json").read_text()
+    assert not re.search(r"\bM\d{10}\b", text)
+
+
+def _releases(work: Path) -> list[dict]:
+    return read_current(str(work / "lake"), RELEASES).to_pylist()

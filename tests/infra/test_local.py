@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,84 @@ def test_a_second_demo_in_the_same_folder_waits_its_turn(tmp_path: Path) -> None
         )  # fmt: skip
     assert told.returncode == 4
     assert "another demo is under way" in told.stderr
+
+
+def asked_of_the_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(LOCAL / "demo.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(str(LOCAL))
+    import demo as module
+
+    return module
+
+
+def planned(demo, monkeypatch: pytest.MonkeyPatch, *arguments: str):
+    monkeypatch.setattr(sys, "argv", ["demo.py", *arguments])
+    return demo.planned(demo.parsed())
+
+
+SIMULATED = ("--source", "conf/sources/simulated.yaml")
+
+
+def test_members_are_for_a_source_that_is_simulated(tmp_path: Path) -> None:
+    told = asked_of_the_demo("--members", "100", "--work", str(tmp_path / "work"))
+    assert told.returncode == 2
+    assert "conf/sources/complete_journey.yaml declares no simulation" in told.stderr
+    assert not (tmp_path / "work").exists()
+
+
+def test_data_that_is_there_is_not_simulated_as_well(demo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = asked_of_the_demo(*SIMULATED, "--data", "landing", "--seed", "2", "--work", str(tmp_path / "work"))
+    assert told.returncode == 2
+    assert "say one of the two" in told.stderr
+    given = planned(demo, monkeypatch, *SIMULATED, "--data", "landing")
+    assert given.simulation is None
+    assert given.against == []
+
+
+def test_a_source_that_is_simulated_reads_its_simulation_and_is_held_against_its_truth(
+    demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = planned(demo, monkeypatch, *SIMULATED, "--members", "300", "--seed", "7", "--work", "var/shop")
+    assert shop.simulation.command == [
+        *("--config", "conf/jobs/simulate_shop.yaml", "--members", "300", "--seed", "7", "--faults"),
+        *("--set", "folder=var/shop/simulated", "--set", "feeds=[members, products, orders, campaigns, touches]"),
+    ]
+    assert "source.data=var/shop/simulated/landing" in shop.on
+    assert shop.against == ["--set", "truth=var/shop/simulated/truth"]
+
+
+def test_a_simulation_without_a_number_has_the_settings_own(demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = planned(demo, monkeypatch, *SIMULATED).simulation.settings
+    assert (settings.members, settings.seed, settings.faults.strength) == (20000, 1, 1)
+
+
+def test_the_simulated_days_hold_every_day_of_the_split(demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = planned(demo, monkeypatch, *SIMULATED).simulation.settings
+    source = demo.load(demo.Source, SIMULATED[1])
+    last = settings.start + timedelta(days=settings.days - 1)
+    assert max(source.split.test) + timedelta(days=source.churn.horizon_days - 1) <= last
+    told = {settings.start + timedelta(days=d) for d in range(settings.truth.first_as_of, settings.days + 1, 14)}
+    assert {*source.split.validation, *source.split.test} <= told
+
+
+def test_another_simulated_shop_is_not_landed_on_top(demo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    work = ("--work", str(tmp_path))
+    asked = planned(demo, monkeypatch, *SIMULATED, "--members", "10", *work)
+    command = [sys.executable, "jobs/simulate_shop.py", *asked.simulation.command, "--set", "days=5"]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    (tmp_path / "lake").mkdir()
+    with pytest.raises(demo.WrongInput, match="another simulated shop, of other days"):
+        demo.check_same_shop(asked)
+    subprocess.run([*command[:-1], f"days={asked.simulation.settings.days}"], check=True, cwd=ROOT, capture_output=True)
+    demo.check_same_shop(asked)
+    with pytest.raises(demo.WrongInput, match="of other members, seed"):
+        demo.check_same_shop(planned(demo, monkeypatch, *SIMULATED, "--members", "11", "--seed", "2", *work))
 
 
 def _bootstrap(*lines: str, path: str) -> subprocess.CompletedProcess[str]:

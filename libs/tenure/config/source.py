@@ -168,6 +168,7 @@ class Source(Settings):
     says: str
     package: str | None = None  # a Python package whose data folder holds the files, where no folder is given
     data: str | None = None  # the folder of the landing files
+    simulation: str | None = None  # of a shop that is simulated: the settings of jobs/simulate_shop.py
     currency: str
     calendar: str
     lacks: tuple[Has, ...] = ()

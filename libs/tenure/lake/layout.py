@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from tenure.contracts.table import Table
+from tenure.contracts.table import Layer, Table
 
 
 def table_path(root: str, table: Table) -> str:
     """``root`` may be a folder or a URL."""
     return f"{root.rstrip('/')}/{table.layer.value}/{table.name}"
+
+
+def bronze_path(root: str, feed: str) -> str:
+    """A feed's rows as they landed."""
+    return f"{root.rstrip('/')}/{Layer.BRONZE.value}/raw_{feed}"

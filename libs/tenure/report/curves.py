@@ -54,10 +54,11 @@ def roc_auc(label: Floats, score: Floats) -> float:
     return float(np.trapezoid(curve.y, curve.x))
 
 
-def precision_recall(label: Floats, score: Floats) -> Curve:
-    """x: share of ones found, y: share of ones among those found."""
+def precision_recall(label: Floats, score: Floats, ones: int | None = None) -> Curve:
+    """x: share of ones found, y: share of ones among those found. ``ones`` says how many there are where some of them
+    are not among the examples."""
     true, false = (part[1:] for part in _found(label, score))
-    return Curve(x=true / max(true[-1], 1), y=true / (true + false))
+    return Curve(x=true / max(label.sum() if ones is None else ones, 1), y=true / (true + false))
 
 
 def gain(label: Floats, score: Floats) -> Curve:

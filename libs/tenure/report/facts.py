@@ -16,12 +16,13 @@ from tenure.report.judged import CHURN, RECOMMENDER, Judged, Predictions, judged
 from tenure.report.landed import Landed, landed
 from tenure.report.meanings import meanings
 from tenure.report.members import Members, members
+from tenure.report.truth.truth import Truth, truth
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """``seconds`` by stage and ``serving`` (requests, errors, p50_ms) are what the run noted, empty where none did;
-    ``job_seconds`` are the newest run's of each job."""
+    ``job_seconds`` are the newest run's of each job. ``truth`` is known of a simulated shop alone."""
 
     release: Release
     landed: Landed
@@ -32,27 +33,40 @@ class Facts:
     seconds: dict[str, float]
     job_seconds: dict[str, float]
     serving: dict[str, Any]
+    truth: Truth | None = None
 
 
-def facts(release: Release, registry: Registry, logs: Path, source: Source, *, at_risk: int, offers: int) -> Facts:
+def facts(
+    release: Release,
+    registry: Registry,
+    logs: Path,
+    source: Source,
+    *,
+    at_risk: int,
+    offers: int,
+    truth_folder: Path | None = None,
+) -> Facts:
     """
     Args:
         logs: the folder with ``seconds.json`` and ``serving.json``, as far as they are there.
         source: whose rules say what they mean, and what others counted in its files.
         at_risk: how many members at risk to show.
         offers: of how many members to show recommendations.
+        truth_folder: where a simulation told the truth, of a shop that is simulated.
     """
     churn = judged(registry, CHURN)
+    predicted = predictions(churn)
     return Facts(
         release=release,
         landed=landed(release, meanings(source), source.known),
         members=members(release, at_risk=at_risk, offers=offers),
         churn=churn,
-        predictions=predictions(churn),
+        predictions=predicted,
         recommender=judged(registry, RECOMMENDER),
         seconds=_noted(logs / "seconds.json"),
         job_seconds=_job_seconds(release),
         serving=_noted(logs / "serving.json"),
+        truth=truth(truth_folder, release, predicted) if truth_folder else None,
     )
 
 

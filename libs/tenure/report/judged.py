@@ -50,11 +50,17 @@ def judged(registry: Registry, task: str) -> Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """The test part: ``label`` and ``is_unseen`` (N,), and (N,) scores by the name of who gave them."""
+    """The test part: whose rows (N,), at which ``as_of`` in days since 1970, ``label`` and ``is_unseen`` (N,), and (N,)
+    scores by the name of who gave them."""
 
+    member_key: np.ndarray
+    as_of: np.ndarray
     label: Floats
     is_unseen: np.ndarray
     scores: dict[str, Floats]
+
+    def __len__(self) -> int:
+        return len(self.label)
 
 
 def predictions(model: Judged) -> Predictions:
@@ -66,6 +72,8 @@ def predictions(model: Judged) -> Predictions:
         if name == "score" or name.startswith("score_")
     }
     return Predictions(
+        member_key=rows["member_key"].to_numpy(),
+        as_of=rows["as_of"].cast(pa.int32()).to_numpy(),
         label=rows["label"].to_numpy().astype(float),
         is_unseen=rows["is_unseen"].to_numpy(zero_copy_only=False).astype(bool),
         scores=scores,

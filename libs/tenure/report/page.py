@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from tenure.report.facts import Facts
 from tenure.report.html import Section
-from tenure.report.sections import churn, members, recommendations, rows, time
+from tenure.report.sections import churn, members, recommendations, rows, time, truth
 from tenure.report.words import count, day, money, rank, share, title
 
 
@@ -20,6 +20,7 @@ def page(facts: Facts) -> str:
         Section("risk", "The members most at risk", members.at_risk(facts)),
         Section("recommendations", "What to offer whom", recommendations.recommendations(facts)),
         Section("rows", "What landed, and what became of it", rows.rows(facts)),
+        *([Section("truth", "How near the truth", truth.truth(facts, facts.truth))] if facts.truth else []),
         Section("time", "How long it took", time.time(facts)),
     )
     style = files("tenure.report").joinpath("page.css").read_text(encoding="utf-8")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from tenure.lifecycle.stages import STAGES
 from tenure.report.facts import Facts
 from tenure.report.judged import Judged
+from tenure.report.truth.churn import BestChurn
+from tenure.report.truth.cleaning import JudgedRule
+from tenure.report.truth.stages import TrueStages
+from tenure.report.truth.tastes import TrueTastes
+from tenure.report.truth.truth import Truth
 
 CHURN_METRICS = ("roc_auc", "average_precision", "expected_calibration_error")
 RANKING_METRICS = ("hit_rate_at_10", "ndcg_at_10", "recall_at_10")
@@ -13,6 +20,7 @@ RANKING_METRICS = ("hit_rate_at_10", "ndcg_at_10", "recall_at_10")
 
 def summary(facts: Facts) -> dict[str, Any]:
     """Plain values, ready for ``json.dumps``."""
+    held = {"truth": _truth(facts.truth, facts.churn)} if facts.truth else {}
     return {
         "source": facts.release.source,
         "release": facts.release.release_id,
@@ -29,6 +37,7 @@ def summary(facts: Facts) -> dict[str, Any]:
         "models": {"churn": _churn(facts.churn), "recommender": _recommender(facts.recommender)},
         "serving": facts.serving,
         "seconds": facts.seconds,
+        **held,
     }
 
 
@@ -78,3 +87,59 @@ def _value(model: Judged, name: str) -> float | None:
 def _gate(model: Judged) -> dict[str, Any] | None:
     gate = model.manifest.gate
     return gate.model_dump(mode="json") if gate else None
+
+
+def _truth(truth: Truth, churn: Judged) -> dict[str, Any]:
+    """``best_roc_auc`` bounds every model; ``taste_ndcg_at_10`` is of the items that members had not bought before."""
+    best, tastes, cleaning, stages = truth.churn, truth.tastes, truth.cleaning, truth.stages
+    return {
+        "best_roc_auc": best.given_hidden if best else None,
+        "cleaning": {rule.rule: _rule(rule) for rule in cleaning.rules} if cleaning else {},
+        "stages": _stages(stages) if stages else None,
+        "taste_ndcg_at_10": tastes.recommended["new_items"] if tastes else None,
+        "churn": _best_churn(best, churn) if best else None,
+        "clean_rows": asdict(cleaning.clean) if cleaning else None,
+        "tastes": _tastes(tastes) if tastes else None,
+    }
+
+
+def _rule(rule: JudgedRule) -> dict[str, Any]:
+    told = {
+        "separable": rule.separable,
+        "injected": rule.injected,
+        "precision": rule.precision,
+        "recall": rule.recall,
+        "goal_met": rule.is_met,
+    }
+    overlap = rule.overlap
+    return told if overlap is None else {**told, "f1": rule.f1, "best_f1": overlap.best, "f1_of_best": rule.of_best}
+
+
+def _best_churn(best: BestChurn, churn: Judged) -> dict[str, Any]:
+    auc = churn.metric("roc_auc")
+    return {
+        "rows": best.rows,
+        "rows_judged": best.of,
+        "best_roc_auc_given_history": best.given_history,
+        "roc_auc_as_it_went": best.scores,
+        "reached": best.reached(auc.value) if auc else None,
+        "reached_given_history": best.reached(auc.value, best.given_history) if auc else None,
+    }
+
+
+def _stages(stages: TrueStages) -> dict[str, Any]:
+    """``members`` by true stage and then by the one told, where there are any."""
+    return {
+        "as_of": str(stages.as_of),
+        "accuracy": stages.accuracy,
+        "members": {
+            true: {ours: int(n) for ours, n in zip(STAGES, row, strict=True) if n}
+            for true, row in zip(STAGES, stages.members, strict=True)
+            if row.sum()
+        },
+    }
+
+
+def _tastes(tastes: TrueTastes) -> dict[str, Any]:
+    """NDCG@10 by true taste."""
+    return {"members": tastes.members, "recommended": tastes.recommended, "popularity": tastes.popular}

@@ -159,6 +159,62 @@ def intervals(rows: Sequence[Interval], axis: Axis, says: str, zero: float | Non
     return _svg(width, height, "".join(parts), says)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dots:
+    """Values in a row of their own, each with the class that colours it; the last one on top."""
+
+    name: str
+    values: Sequence[tuple[float, str]]
+
+
+def dots(rows: Sequence[Dots], axis: Axis, says: str, width: int = 960) -> str:
+    """A line of dots a row."""
+    step = 26
+    height = 40 + step * len(rows)
+    frame = Frame(x=axis, y=Axis(low=0, high=1, ticks=(), write=str), width=width, height=height, left=240, bottom=30)
+    parts = [frame.grid()]
+    for place, row in enumerate(rows):
+        y = 14 + step * place
+        parts.append(_text("name", frame.left - 16, y + 4, row.name, anchor="end"))
+        parts.append(f'<line class="grid" x1="{frame.left}" x2="{width - frame.right}" y1="{y}" y2="{y}"/>')
+        parts += [
+            f'<circle class="dot {css}" cx="{frame.at_x(value):.1f}" cy="{y}" r="6"><title>{axis.write(value)}</title>'
+            "</circle>"
+            for value, css in row.values
+        ]
+    return _svg(width, height, "".join(parts), says)
+
+
+def heat(
+    down_names: Sequence[str],
+    across_names: Sequence[str],
+    shares: Floats,
+    written: Sequence[Sequence[str]],
+    *,
+    down: str,
+    across: str,
+    says: str,
+    width: int = 960,
+) -> str:
+    """A field a pair of names, the darker the larger its share (R, C) is, with what is written in it."""
+    left, top, step = 150, 52, 40
+    wide = (width - left) / max(len(across_names), 1)
+    parts = [_text("says", left + (width - left) / 2, 14, across), _text("says", left - 14, 40, down, anchor="end")]
+    parts += [_text("name", left + wide * (place + 0.5), 40, name) for place, name in enumerate(across_names)]
+    for row, name in enumerate(down_names):
+        y = top + step * row
+        parts.append(_text("name", left - 14, y + step / 2 + 4, name, anchor="end"))
+        for column, share in enumerate(shares[row]):
+            x = left + wide * column
+            css = "strong" if share > 0.5 else ""
+            parts.append(
+                f'<rect class="field c0" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="{step}" '
+                f'fill-opacity="{0.04 + 0.9 * float(share):.2f}"/>'
+            )
+            parts.append(_text(f"tick {css}", x + wide / 2, y + step / 2 + 4, written[row][column]))
+    return _svg(width, top + step * len(down_names) + 4, "".join(parts), says)
+
+
 def _text(css: str, x: float, y: float, text: str, anchor: str = "middle") -> str:
     return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 

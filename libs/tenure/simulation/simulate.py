@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -120,6 +121,12 @@ def _clear(folder: Path) -> None:
     if is_ours:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def simulated(folder: Path) -> dict[str, Any] | None:
+    """The settings of the simulation that a folder holds; None where it holds none."""
+    mark = folder / _MARK
+    return json.loads(mark.read_text(encoding="utf-8"))["settings"] if mark.is_file() else None
 
 
 def _mark(config: SimulateShop, outcome: Outcome | None = None) -> None:

@@ -26,8 +26,8 @@ from pyspark.sql import types as T
 
 from tenure.config.source import Feed, Source
 from tenure.contracts.landing import ENVELOPE
-from tenure.contracts.table import Layer
 from tenure.errors import WrongInput
+from tenure.lake.layout import bronze_path
 from tenure.spark import delta
 from tenure.spark.schema import spark_type
 
@@ -77,10 +77,6 @@ def landing(source: Source) -> Landing:
 
 def _matches(folder: Path, patterns: Sequence[str]) -> tuple[Path, ...]:
     return tuple(sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}))
-
-
-def bronze_path(root: str, feed: str) -> str:
-    return f"{root.rstrip('/')}/{Layer.BRONZE.value}/raw_{feed}"
 
 
 @dataclass(frozen=True, kw_only=True)

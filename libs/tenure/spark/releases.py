@@ -16,10 +16,9 @@ from tenure.contracts.gold import gold_tables
 from tenure.contracts.shop import Shop, shop_to_json
 from tenure.contracts.silver import SILVER_TABLES
 from tenure.contracts.table import Table
-from tenure.lake.layout import table_path
+from tenure.lake.layout import bronze_path, table_path
 from tenure.lifecycle.calendar import newest_as_of
 from tenure.spark import delta
-from tenure.spark.landing import bronze_path
 from tenure.spark.night import Night, begin_anew, marked, user_metadata
 from tenure.spark.schema import struct
 

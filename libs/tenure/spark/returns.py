@@ -16,9 +16,10 @@ _FOUND = "array<struct<return_key:bigint,sale_key:bigint,sale_day:date,is_whole:
 def corrected(rows: DataFrame, kept: Kept, earlier: DataFrame) -> DataFrame:
     """Returns with the sale that they correct, in ``corrects`` and ``day``; pairs that come to nothing are netted.
 
-    A return takes back the newest sale before it of the same member and product of which enough is left, known by the
-    time that the return was. One that finds none is quarantined. A sale whose whole quantity and money come back in
-    the batch that brought it, both known on one day, is netted with its return; each keeps the other's key.
+    A return takes back a sale before it of the same member and product, known by the time that the return was: the
+    newest of which exactly the goods and the money come back, or else the newest of which enough is left. One that
+    finds none is quarantined. A sale whose whole quantity and money come back in the batch that brought it, both known
+    on one day, is netted with its return; each keeps the other's key.
 
     Args:
         rows: a batch's judged order lines.
@@ -83,10 +84,13 @@ def _pairs(told: DataFrame) -> DataFrame:
 
 
 def _step(state: Column, line: Column) -> Column:
-    """A sale is added to what is open; a return takes from the newest open sale that has enough left."""
-    wanted = -line["quantity"]
+    """A sale is added to what is open; a return takes from the newest open sale that is just what comes back, or from
+    the newest that has enough left."""
+    wanted, refunded = -line["quantity"], -line["paid_minor"]
     enough = F.filter(state["open"], lambda s: (s["remaining"] >= wanted) & (s["known_on"] <= line["known_on"]))
-    sale = F.try_element_at(enough, F.lit(-1))
+    # Were one unit taken from a newer sale of two, the return of those two would find none.
+    just = F.filter(enough, lambda s: (s["remaining"] == wanted) & (s["paid_minor"] == refunded))
+    sale = F.coalesce(F.try_element_at(just, F.lit(-1)), F.try_element_at(enough, F.lit(-1)))
     is_match = line["is_return"] & sale.isNotNull()
     return F.struct(
         F.when(line["is_return"], F.when(sale.isNull(), state["open"]).otherwise(_taken(state["open"], sale, wanted)))

@@ -46,7 +46,7 @@ _BLANK: Mapping[Kind, Any] = {
 }
 
 
-def _write(root: str, table: Table, *rows: Mapping[str, Any]) -> None:
+def write(root: str, table: Table, *rows: Mapping[str, Any]) -> None:
     """Rows of which only what matters is said."""
     blank = {c.name: None if c.nullable else _BLANK.get(c.kind, 0) for c in table.columns}
     write_deltalake(table_path(root, table), pa.Table.from_pylist([{**blank, **r} for r in rows], schema=arrow(table)))
@@ -55,10 +55,10 @@ def _write(root: str, table: Table, *rows: Mapping[str, Any]) -> None:
 def _lake(root: str) -> None:
     counts = {"table": "raw_orders", "batch_id": "b1", "landed": 10, "silver": 6, "duplicates": 1}
     rules = {"return_without_sale": 2, "exact_duplicate": 1, "nothing_moved": 1, "fuel": 3}
-    _write(root, CONSERVATION, {**counts, "quarantined": 2, "netted": 1, "rules": rules})
-    _write(root, QUARANTINE, {"table": "raw_orders", "rule": "return_without_sale", "row": PERSON})
+    write(root, CONSERVATION, {**counts, "quarantined": 2, "netted": 1, "rules": rules})
+    write(root, QUARANTINE, {"table": "raw_orders", "rule": "return_without_sale", "row": PERSON})
     taken = {"table": "raw_orders"}
-    _write(
+    write(
         root,
         REPLACED,
         {**taken, "fate": "duplicate", "rule": "exact_duplicate"},
@@ -70,17 +70,17 @@ def _lake(root: str) -> None:
         for key, stage in STAGES.items()
         for as_of in (BEFORE, AS_OF)
     ]  # fmt: skip
-    _write(root, member_features(SHOP), *features)
-    _write(root, member_days(SHOP), {"member_key": 2, "day": date(2026, 6, 28), "visits": 1})
+    write(root, member_features(SHOP), *features)
+    write(root, member_days(SHOP), {"member_key": 2, "day": date(2026, 6, 28), "visits": 1})
     product = {"is_recommendable": True, "known_on": BEFORE}
-    _write(
+    write(
         root,
         PRODUCTS,
         {**product, "product_id": "p1", "product_name": "OAT MILK", "category": "DAIRY"},
         {**product, "product_id": "p2", "product_name": "Rye & malt bread", "category": "BAKERY"},
         {**product, "product_id": "p3", "product_name": "FUEL", "is_recommendable": False},
     )
-    _write(
+    write(
         root,
         interactions(SHOP),
         *({"member_key": 1, "product_id": p, "times": n, "known_on": BEFORE} for p, n in (("p1", 3), ("p3", 50))),
@@ -88,14 +88,14 @@ def _lake(root: str) -> None:
     tables = {t.name: 0 for t in (CONSERVATION, QUARANTINE, REPLACED, PRODUCTS)}
     tables |= {t.name: 0 for t in (member_features(SHOP), member_days(SHOP), interactions(SHOP))}
     named = {"release_id": "r1", "source": "corner_shop", "fingerprint": "f", "code_version": "0.1.0"}
-    _write(root, RELEASES, {**named, "tables": tables, "shop": shop_to_json(SHOP), "newest_as_of": AS_OF})
-    _write(root, JOB_RUNS, {"run_id": "1", "job": "clean", "seconds": 75.0, "outcome": "done"})
+    write(root, RELEASES, {**named, "tables": tables, "shop": shop_to_json(SHOP), "newest_as_of": AS_OF})
+    write(root, JOB_RUNS, {"run_id": "1", "job": "clean", "seconds": 75.0, "outcome": "done"})
 
 
-def _answers(root: str) -> None:
+def answers(root: str) -> None:
     at = {"as_of": AS_OF, "release_id": "r1"}
-    _write(root, MEMBER_SCORES, *({**at, "member_key": k, "task": "churn", "score": s} for k, s in SCORE.items()))
-    _write(root, RECOMMENDATIONS, {**at, "member_key": 1, "rank": 1, "product_id": "p2", "include_bought": False})
+    write(root, MEMBER_SCORES, *({**at, "member_key": k, "task": "churn", "score": s} for k, s in SCORE.items()))
+    write(root, RECOMMENDATIONS, {**at, "member_key": 1, "rank": 1, "product_id": "p2", "include_bought": False})
 
 
 def _register(registry: Registry, folder: Path, manifest: Manifest) -> None:
@@ -105,7 +105,7 @@ def _register(registry: Registry, folder: Path, manifest: Manifest) -> None:
     registry.set_alias(manifest.task, "champion", version)
 
 
-def _models(root: Path, bundles: Path) -> Registry:
+def models(root: Path, bundles: Path) -> Registry:
     registry = Registry(root)
     common = {
         "release_id": "r1",
@@ -159,17 +159,17 @@ def _models(root: Path, bundles: Path) -> Registry:
     return registry
 
 
-# What the report reads of a source: what its own rules mean, and what others counted in its files.
-SOURCE = Source.model_construct(
-    bounds=(),
-    gaps=(),
-    rules=(Rule(name="fuel", table="raw_orders", when="true", says="sold by the gallon"),),
-    known=(
-        Known(says="lines of fuel", rows=3, rule="fuel"),
-        Known(says="products", rows=4, sql="select count(*) from products", why="one is no product"),
-        Known(says="coupons", rows=9, why="they are not read"),
-        Known(says="silent members", rows=7, sql="select count(*) from products where product_id = 'p1'"),
-    ),
+def source(known: tuple[Known, ...] = ()) -> Source:
+    """What the report reads of a source: what its own rules mean, and what others counted in its files."""
+    fuel = Rule(name="fuel", table="raw_orders", when="true", says="sold by the gallon")
+    return Source.model_construct(bounds=(), gaps=(), rules=(fuel,), known=known)
+
+
+KNOWN = (
+    Known(says="lines of fuel", rows=3, rule="fuel"),
+    Known(says="products", rows=4, sql="select count(*) from products", why="one is no product"),
+    Known(says="coupons", rows=9, why="they are not read"),
+    Known(says="silent members", rows=7, sql="select count(*) from products where product_id = 'p1'"),
 )
 
 
@@ -178,15 +178,15 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Release, Registry, P
     work = tmp_path_factory.mktemp("corner_shop")
     root = str(work / "lake")
     _lake(root)
-    _answers(root)
+    answers(root)
     logs = work / "logs"
     logs.mkdir()
     (logs / "seconds.json").write_text(json.dumps({"refresh": 80.0, "churn": 61.5}))
     (logs / "serving.json").write_text(json.dumps({"requests": 20, "errors": 0, "p50_ms": 7.5}))
-    return newest_release(root), _models(work / "registry", work / "bundles"), logs
+    return newest_release(root), models(work / "registry", work / "bundles"), logs
 
 
 @pytest.fixture(scope="session")
 def found(shop: tuple[Release, Registry, Path]) -> Facts:
     release, registry, logs = shop
-    return facts(release, registry, logs, SOURCE, at_risk=2, offers=3)
+    return facts(release, registry, logs, source(KNOWN), at_risk=2, offers=3)

@@ -1,0 +1,183 @@
+"""What the shipped cleaning rules found of the faults that were injected, and what they took that was right.
+
+A rule is judged by landed rows: of those that it took out, changed or marked, how many were faulty in its way
+(precision), and of those that were faulty in its way, how many it found (recall). Everything else that it touched is a
+false positive, whatever else may have been wrong with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tenure.contracts.landing import RAW_ORDERS
+from tenure.contracts.truth import TRUE_FAULTS
+from tenure.lake.release import Release
+from tenure.report.curves import Curve, Floats, precision_recall
+from tenure.report.truth.lines import Lines, order_lines
+from tenure.report.truth.measures import MEASURES, Measured
+from tenure.report.truth.told import Told
+
+GOAL = 0.99  # precision and recall, each, of what can be told apart
+GOAL_OF_BEST = 0.9  # the shipped limit's F1 by the best one, of what cannot
+NO_RULE = "none"  # of rows that are right, though something is unusual about them
+COPIES = ("exact_duplicate", "key_duplicate")  # faults, and the rules that find them: one row of each number is right
+LATE = "late_file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """For a fault that reaches among honest rows: precision by recall as the rule's limit moves.
+
+    ``best`` is the highest F1 that any rule can have which reads what the limit is set on and knows the truth; it is
+    given the same rows to learn from, so it is a little too good. ``x`` is recall, ``y`` precision.
+    """
+
+    says: str
+    curve: Curve
+    best: float
+    best_at: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedRule:
+    """``found`` of ``injected`` faults, in ``touched`` rows. ``overlap`` where the fault cannot be told apart."""
+
+    rule: str
+    faults: tuple[str, ...]
+    separable: bool
+    injected: int
+    touched: int
+    found: int
+    overlap: Overlap | None = None
+
+    @property
+    def precision(self) -> float:
+        """1 for a rule that touched nothing: nothing that it said was wrong."""
+        return self.found / self.touched if self.touched else 1.0
+
+    @property
+    def recall(self) -> float:
+        return self.found / self.injected
+
+    @property
+    def f1(self) -> float:
+        return f1(self.precision, self.recall)
+
+    @property
+    def of_best(self) -> float | None:
+        """The shipped rule's F1 by the best one's."""
+        return self.f1 / self.overlap.best if self.overlap and self.overlap.best else None
+
+    @property
+    def is_met(self) -> bool:
+        if self.of_best is not None:
+            return self.of_best >= GOAL_OF_BEST
+        return min(self.precision, self.recall) >= GOAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanRows:
+    """Rows in which nothing is wrong, the first of equal ones among them: how many of them a rule ``taken`` out of
+    silver, by its name, and how many are nowhere. ``late`` ones came days after their day, and no rule should mind."""
+
+    landed: int
+    taken: dict[str, int]
+    lost: int
+    late: int
+    late_taken: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrueCleaning:
+    rules: tuple[JudgedRule, ...]
+    clean: CleanRows
+
+
+def true_cleaning(told: Told, release: Release) -> TrueCleaning | None:
+    """Of all order lines that landed; None where no fault was injected."""
+    columns = ["table", "export_id", "fault", "rule", "is_separable"]
+    struck = told.rows(TRUE_FAULTS, columns)
+    struck = struck.filter(pc.equal(struck["table"], RAW_ORDERS.name))
+    if not struck.num_rows:
+        return None
+    lines = order_lines(release)
+    rules = [rule for rule in sorted(pc.unique(struck["rule"]).to_pylist()) if rule != NO_RULE]
+    judged = (_judged(rule, struck.filter(pc.equal(struck["rule"], rule)), lines, release) for rule in rules)
+    return TrueCleaning(
+        rules=tuple(sorted(judged, key=lambda rule: (not rule.separable, rule.rule))), clean=_clean_rows(struck, lines)
+    )
+
+
+def _judged(rule: str, struck: pa.Table, lines: Lines, release: Release) -> JudgedRule:
+    faults = tuple(sorted(pc.unique(struck["fault"]).to_pylist()))
+    faulty = np.unique(struck["export_id"].to_numpy())
+    touched = lines.ids(lines.touched(rule))
+    measure = next((MEASURES[fault] for fault in faults if fault in MEASURES), None)
+    return JudgedRule(
+        rule=rule,
+        faults=faults,
+        separable=bool(pc.all(struck["is_separable"]).as_py()),
+        injected=len(faulty),
+        touched=len(touched),
+        found=len(np.intersect1d(touched, faulty)),  # of equal rows one is to be taken, a second one is not
+        overlap=overlap(measure.says, measure.of(release), faulty) if measure else None,
+    )
+
+
+def overlap(says: str, measured: Measured, faulty: np.ndarray) -> Overlap:
+    """What moving the limit gains and loses, and the best that could be done by the same measure."""
+    is_faulty = np.isin(measured.export_id, faulty).astype(np.float64)
+    curve = precision_recall(is_faulty, measured.size, ones=len(faulty))
+    knowing = precision_recall(is_faulty, _share_of_cell(measured.cell, is_faulty), ones=len(faulty))
+    found = np.concatenate([_f1(part) for part in (curve, knowing)])
+    best = int(np.argmax(found))
+    x, y = (np.concatenate([getattr(part, axis) for part in (curve, knowing)])[best] for axis in ("x", "y"))
+    return Overlap(says=says, curve=curve, best=float(found[best]), best_at=(float(x), float(y)))
+
+
+def _share_of_cell(cell: np.ndarray, is_faulty: Floats) -> Floats:
+    """How much of what looks like each row (n,) is faulty: the likelihood ratio, which no other order of rows beats."""
+    _, place = np.unique(cell, return_inverse=True)
+    share: Floats = (np.bincount(place, is_faulty) / np.bincount(place))[place]
+    return share
+
+
+def f1(precision: float, recall: float) -> float:
+    """The harmonic mean of both, 0 where both are."""
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _f1(curve: Curve) -> Floats:
+    both = curve.x + curve.y
+    return np.divide(2 * curve.x * curve.y, both, out=np.zeros_like(both), where=both > 0)
+
+
+def _clean_rows(struck: pa.Table, lines: Lines) -> CleanRows:
+    late, copied = _ids(struck, LATE), _ids(struck, *COPIES)
+    wrong = np.setdiff1d(struck["export_id"].to_numpy(), np.concatenate([late, copied]))
+    gone = np.setdiff1d(copied, lines.ids(lines.kept))  # every copy of them
+    taken = {rule: _right_ones(rule, lines.ids(rows), wrong, copied, gone) for rule, rows in lines.taken.items()}
+    is_single = ~np.isin(lines.export_id, np.concatenate([wrong, copied]))
+    return CleanRows(
+        landed=int(is_single.sum()) + len(copied),
+        taken={rule: rows for rule, rows in sorted(taken.items()) if rows},
+        lost=int((~np.isin(lines.ids(lines.lost), wrong)).sum()),
+        late=len(late),
+        late_taken=sum(int(np.isin(lines.ids(rows), late).sum()) for rows in lines.taken.values()),
+    )
+
+
+def _ids(struck: pa.Table, *faults: str) -> np.ndarray:
+    of = pc.is_in(struck["fault"], pa.array(faults))
+    return struck.filter(of)["export_id"].to_numpy()
+
+
+def _right_ones(rule: str, ids: np.ndarray, wrong: np.ndarray, copied: np.ndarray, gone: np.ndarray) -> int:
+    """How many right rows are among those with these export ids, which a rule took. Of equal rows one is right, and it
+    was not the duplicate that took it."""
+    singles = int((~np.isin(ids, np.concatenate([wrong, copied]))).sum())
+    return singles if rule in COPIES else singles + len(np.intersect1d(ids, gone))
