@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import logging
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field
@@ -44,6 +46,7 @@ def run(config: WriteReport) -> None:
     env = config.env
     folder = Path(config.folder or env.work)
     folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
     found = facts(
         newest_release(env.lake_root, env.storage_options),
         Registry(env.registry_root),
@@ -53,6 +56,8 @@ def run(config: WriteReport) -> None:
         offers=config.offers,
         truth_folder=Path(config.truth) if config.truth else None,
     )
+    if found.seconds:  # of a run whose stages are timed: this one's own, but for the writing
+        found = replace(found, seconds=found.seconds | {"report": round(time.monotonic() - began, 1)})
     for figure in found.landed.held:
         if not figure.is_explained:
             log.warning("%s: %d were counted by others, %s here, and no reason is given", *_told(figure))

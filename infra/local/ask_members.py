@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pyarrow.compute as pc
@@ -34,7 +35,7 @@ def requests(members: Sequence[str], rng: random.Random) -> Iterator[tuple[str, 
     for member in rng.sample(members, min(ONE_BY_ONE, len(members))):
         yield "POST", "/v1/churn:predict", {"member_ids": [member]}
         yield "POST", "/v1/recommendations:predict", {"member_ids": [member], "k": 10}
-        yield "GET", f"/v1/members/{member}", None
+        yield "GET", f"/v1/members/{quote(member, safe='')}", None
     for _ in range(10):
         many = rng.sample(members, min(MANY, len(members)))
         yield "POST", "/v1/churn:predict", {"member_ids": many}

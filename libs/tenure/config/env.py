@@ -23,7 +23,7 @@ class Env(Settings):
     """A place to run in.
 
     ``work`` is a folder of this machine or of a volume that all hosts see; what is not said lies below it. ``lake``
-    may be a URL (``s3a://...``), ``registry`` the URL of an MLflow server or an SQLAlchemy URL.
+    may be a URL (``s3a://...``), ``registry`` the URL of an MLflow server.
     """
 
     work: Place = "var/tenure"

@@ -48,13 +48,14 @@ def compare(
 ) -> str:
     """Named bars: name, value, colour, how the value is written, and its bounds."""
     high = max(max(value, *(bounds or (value,))) for _, value, _, _, bounds in bars)
+    reach = max(high - low, 1e-9)  # where nobody is above ``low``, every bar is empty
     parts = []
     for says, value, css, written, bounds in bars:
         whisker = ""
         if bounds:
-            left, right = (100 * (bound - low) / (high - low) for bound in bounds)
+            left, right = (100 * (bound - low) / reach for bound in bounds)
             whisker = f'<u style="left:{left:.1f}%;width:{right - left:.1f}%"></u>'
-        width = 100 * (value - low) / (high - low)
+        width = max(0.0, 100 * (value - low) / reach)
         own = "ours" if says == ours else ""
         parts.append(
             f'<span class="{own}">{escape(says)}</span>'

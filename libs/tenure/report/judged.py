@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from tenure.registry.manifest import EVALUATION_FOLDER, Interval, Manifest, read_manifest
 from tenure.registry.registry import Registry
 from tenure.report.curves import Floats
+from tenure.report.words import title
 
 CHURN, RECOMMENDER = "churn", "recommender"
 
@@ -31,6 +32,11 @@ class Judged:
     @property
     def champion(self) -> str:
         return self.manifest.gate.champion if self.manifest.gate else "model"
+
+    @property
+    def who_answers(self) -> str:
+        """As the page calls it."""
+        return {"model": "our model", "champion": "the model before it"}.get(self.champion, title(self.champion))
 
 
 def judged(registry: Registry, task: str) -> Judged:

@@ -78,6 +78,15 @@ def test_an_offer_names_products_that_can_be_recommended(found: Facts) -> None:
     assert offer.items == (("Rye & malt bread", "BAKERY"),)
 
 
+def test_the_summary_has_these_keys_and_no_others(found: Facts) -> None:
+    told = summary(found)
+    assert set(told) == {"source", "release", "rows", "models", "serving", "seconds"}
+    assert set(told["models"]) == {"churn", "recommender"}
+    of_churn = {"version", "rows_train", "rows_test", "metrics", "baselines", "minus_lightgbm", "gate"}
+    assert set(told["models"]["churn"]) == of_churn
+    assert set(told["models"]["recommender"]) == {"version", "metrics", "baselines", "gate"}
+
+
 def test_the_summary_has_what_programs_read(found: Facts) -> None:
     told = summary(found)
     assert told["rows"]["raw_orders"] == {"landed": 10, "silver": 6, "duplicates": 1, "quarantined": 2, "netted": 1}

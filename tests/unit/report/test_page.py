@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from tests.unit.report.conftest import PERSON
 
+from tenure.registry.manifest import Gate
 from tenure.report.facts import Facts
+from tenure.report.html import compare
 from tenure.report.page import page
 
 VOID = {"meta", "br", "img", "input", "link", "hr"}
@@ -49,6 +52,19 @@ def test_the_page_needs_nothing_but_itself(html: str) -> None:
 
 def test_no_raw_id_is_on_the_page(html: str) -> None:
     assert PERSON not in html
+
+
+def test_the_page_says_so_where_the_model_before_it_answers(found: Facts) -> None:
+    gate = Gate(passed=False, champion="champion", reasons=("roc_auc: worse",))
+    kept = replace(found.churn, manifest=found.churn.manifest.model_copy(update={"gate": gate}))
+    told = page(replace(found, churn=kept))
+    assert "the model before it answers" in told
+    assert "baseline answers" not in told
+
+
+def test_bars_of_nothing_are_empty() -> None:
+    assert "width:0.0%" in compare([("ours", 0.0, "c0", "0", (0.0, 0.0))])
+    assert "width:0.0%" in compare([("ours", 0.5, "c0", "0.5", None)], low=0.5)
 
 
 def test_a_difference_to_what_others_counted_is_explained_or_shown(html: str) -> None:

@@ -84,7 +84,7 @@ def _axes_of(kind: str, predicted: Predictions) -> tuple[svg.Axis, svg.Axis, str
 
 def _reliability_card(predicted: Predictions, model: Judged) -> str:
     found = curves.reliability(predicted.label, predicted.scores["model"])
-    high = float(np.ceil(max(found.score.max(), found.share.max()) * 5) / 5)
+    high = max(0.2, float(np.ceil(max(found.score.max(), found.share.max()) * 5) / 5))
     axis = svg.share_axis("probability that the model gave", high=high, step=high / 4)
     frame = svg.Frame(x=axis, y=svg.share_axis(high=high, step=high / 4))
     line = svg.Line(name="our model", x=found.score, y=found.share, css="c0", dots=True)

@@ -11,7 +11,7 @@ from tenure.report import svg
 from tenure.report.facts import Facts
 from tenure.report.html import card, cards, legend, table
 from tenure.report.members import Member
-from tenure.report.words import count, day, money, share, title
+from tenure.report.words import count, day, money, share
 
 STAGE_SAYS = {
     "acquisition": "known, never visited",
@@ -100,11 +100,9 @@ def at_risk(facts: Facts) -> str:
         ("visits by week, half a year", ""),
     ]
     rows = [_risk_row(place, member, shop.currency) for place, member in enumerate(facts.members.at_risk, 1)]
-    who = facts.churn.champion
-    by = "our model" if who == "model" else title(who)
     return (
-        f"<p>The {len(rows)} of {count(facts.members.active)} active members whom {by} expects least to see again "
-        f"within {shop.horizon_days} days. Members who have lapsed already are not among them.</p>"
+        f"<p>The {len(rows)} of {count(facts.members.active)} active members whom {facts.churn.who_answers} expects least "
+        f"to see again within {shop.horizon_days} days. Members who have lapsed already are not among them.</p>"
         + card("Highest probability first", table(head, rows))
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from html import escape
 
 from tenure.report.judged import Judged
-from tenure.report.words import title
 
 
 def verdict(model: Judged) -> str:
@@ -14,15 +13,12 @@ def verdict(model: Judged) -> str:
     if gate is None:
         return ""
     own = gate.champion == "model"
-    tag = (
-        '<span class="tag">our model answers</span>'
-        if own
-        else f'<span class="tag warm">{title(gate.champion)} answers</span>'
-    )
+    tag = f'<span class="tag{"" if own else " warm"}">{model.who_answers} answers</span>'
     says = (
         "It passed its gate, so it answers from now on."
         if own
-        else "Ours did not pass its gate, so the baseline answers from now on: the best there is always does."
+        else f"The newest model did not pass its gate, so {model.who_answers} answers from now on: the best there is "
+        "always does."
     )
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in gate.reasons)
     return f'<div class="verdict">{tag}<span class="dim">{says}</span><ul class="reasons">{reasons}</ul></div>'
