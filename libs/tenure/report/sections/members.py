@@ -101,8 +101,8 @@ def at_risk(facts: Facts) -> str:
     ]
     rows = [_risk_row(place, member, shop.currency) for place, member in enumerate(facts.members.at_risk, 1)]
     return (
-        f"<p>The {len(rows)} of {count(facts.members.active)} active members whom {facts.churn.who_answers} expects least "
-        f"to see again within {shop.horizon_days} days. Members who have lapsed already are not among them.</p>"
+        f"<p>The {len(rows)} of {count(facts.members.active)} active members whom {facts.churn.who_answers} expects "
+        f"least to see again within {shop.horizon_days} days. Members who have lapsed already are not among them.</p>"
         + card("Highest probability first", table(head, rows))
     )
 
