@@ -100,8 +100,9 @@ def lake(root: str) -> Release:
     write(root, CONSERVATION, {"table": "raw_orders", "batch_id": "b1", "landed": 15, "rules": {}})
     write(root, MEMBER_IDENTITIES, *({"member_id": name, "member_key": key} for name, key in IDS.items()))
     features = member_features(SHOP)
-    stages = ({"member_key": k, "as_of": AS_OF, "stage": ours} for k, (_, ours) in STAGES.items())
-    write(root, features, *stages)
+    now = ({"member_key": k, "as_of": AS_OF, "stage": ours} for k, (_, ours) in STAGES.items())
+    before = ({"member_key": k, "as_of": BEFORE, "stage": "activation"} for k in STAGES)
+    write(root, features, *now, *before)
     write(root, member_days(SHOP), {"member_key": 2, "day": date(2026, 6, 28), "visits": 1})
     products = {"p1": "DAIRY", "p2": "BAKERY"}
     write(

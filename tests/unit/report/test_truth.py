@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from math import log2
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.report.conftest import AS_OF, PERSON, models, source
+from tests.unit.report.conftest import AS_OF, BEFORE, PERSON, models, source
 from tests.unit.report.simulated_shop import lake, truth
 
 from tenure.errors import WrongInput
 from tenure.lifecycle.stages import STAGES
 from tenure.report.facts import Facts, facts
+from tenure.report.judged import Predictions
 from tenure.report.page import page
 from tenure.report.summary import summary
-from tenure.report.truth.churn import BestChurn, expected_auc
+from tenure.report.truth.churn import BestChurn, best_churn, expected_auc
 from tenure.report.truth.cleaning import JudgedRule, TrueCleaning, overlap
 from tenure.report.truth.measures import Measured, minutes_before_closing, seconds_since_the_same
 from tenure.report.truth.tastes import taste_ndcg
@@ -30,6 +32,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Facts:
     release, folder = lake(str(work / "lake")), truth(work / "truth")
     registry = models(work / "registry", work / "bundles")
     return facts(release, registry, work, source(), at_risk=1, offers=1, truth_folder=folder)
+
+
+@pytest.fixture(scope="module")
+def told(found: Facts, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    return Told(truth(tmp_path_factory.mktemp("truth")), found.release)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +146,21 @@ def test_the_best_auc_is_of_the_judged_rows(found: Facts) -> None:
     assert best.given_hidden == pytest.approx(right / (right + 0.4 * 0.2))
     assert best.scores["given_hidden"] == pytest.approx(1.0)  # members 1 and 3 were silent
     assert best.scores["model"] == pytest.approx(0.75)
+
+
+def test_rows_without_a_true_state_are_left_out(told: Told) -> None:
+    predicted = Predictions(
+        member_key=np.array([9, 4, 3, 2, 1]),  # 9 is nobody
+        as_of=np.full(5, (BEFORE - date(1970, 1, 1)).days),
+        label=np.array([0.0, 0.0, 1.0, 0.0, 1.0]),
+        is_unseen=np.zeros(5, dtype=bool),
+        scores={"model": np.array([0.9, 0.8, 0.3, 0.2, 0.4])},
+    )
+    best = best_churn(told, predicted)
+    assert best
+    assert (best.rows, best.of) == (4, 5)
+    assert best.scores["given_hidden"] == pytest.approx(1.0)
+    assert best.scores["model"] == pytest.approx(0.5)  # 4 above 1 and 3, which are above 2
 
 
 def test_how_far_a_model_came_starts_from_chance() -> None:
