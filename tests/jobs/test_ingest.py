@@ -75,7 +75,7 @@ def test_times_of_nanoseconds_and_names_with_blanks_land(spark, tmp_path):
     feed = market.SOURCE["feeds"]["orders"]
     columns = feed["columns"] | dict.fromkeys(("member_id", "product_id", "store_id"), "'x'")
     columns |= {"order_id": "`Order No.`", "quantity": "1", "paid_minor": "1", "is_return": "false"}
-    feeds = {"orders": feed | {"files": ["*.parquet"], "columns": columns}}
+    feeds = market.SOURCE["feeds"] | {"orders": feed | {"files": ["orders*.parquet"], "columns": columns}}
     assert market.landed(spark, tmp_path, tmp_path / "landing", feeds=feeds)
     (row,) = market.bronze(spark, tmp_path, "orders")
     assert row["landed"] == {"Order No.": "o0", "at": at}
@@ -130,7 +130,7 @@ def test_another_encoding_is_asked_for(spark, tmp_path):
         spark, tmp_path, r"3 of 3 rows hold bytes that are no UTF-8; say the files' encoding", quarantine_limit=0.05
     )
     feed = market.SOURCE["feeds"]["orders"] | {"encoding": "ISO-8859-1"}
-    assert market.landed(spark, tmp_path, tmp_path / "landing", feeds={"orders": feed})
+    assert market.landed(spark, tmp_path, tmp_path / "landing", feeds=market.SOURCE["feeds"] | {"orders": feed})
     assert market.bronze(spark, tmp_path, "orders")[0]["landed"]["store"] == "café"
 
 
@@ -152,4 +152,5 @@ def test_an_expression_of_a_wrong_type_is_refused(spark, tmp_path):
     market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
     feed = market.SOURCE["feeds"]["orders"]
     wrong = feed | {"columns": feed["columns"] | {"is_return": "array(at)"}}
-    refused(spark, tmp_path, r"is_return cannot be made of 'array\(at\)'", feeds={"orders": wrong})
+    feeds = market.SOURCE["feeds"] | {"orders": wrong}
+    refused(spark, tmp_path, r"is_return cannot be made of 'array\(at\)'", feeds=feeds)
