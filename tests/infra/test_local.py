@@ -118,7 +118,9 @@ def test_setup_takes_a_java_that_is_new_enough_and_no_older_one(tmp_path: Path) 
 def test_setup_takes_the_oldest_java_that_will_do(tmp_path: Path) -> None:
     cache = tmp_path / "apt-cache"
     for offered, taken in (("17 21 25", 17), ("21 25", 21), ("25", 25)):
-        cache.write_text(f"#!/bin/sh\nfor r in {offered}; do [ $2 = openjdk-$r-jre-headless ] && exit 0; done; exit 100\n")
+        cache.write_text(
+            f"#!/bin/sh\nfor r in {offered}; do [ $2 = openjdk-$r-jre-headless ] && exit 0; done; exit 100\n"
+        )
         cache.chmod(0o755)
         assert _bootstrap("java_package", path=f"{tmp_path}:/usr/bin:/bin").stdout == f"openjdk-{taken}-jre-headless\n"
 
@@ -137,7 +139,9 @@ def test_what_a_client_of_ray_reads_may_lie_below_a_path_with_blanks(monkeypatch
     import ray_cluster
 
     script = ray_cluster.exports({"RAY_AUTH_TOKEN_PATH": "/my work/token"})
-    told = subprocess.run(["bash", "-c", f"{script}\necho $RAY_AUTH_TOKEN_PATH"], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        ["bash", "-c", f"{script}\necho $RAY_AUTH_TOKEN_PATH"], capture_output=True, text=True, check=True
+    )
     assert told.stdout == "/my work/token\n"
 
 

@@ -163,7 +163,10 @@ GAP = {"table": "raw_orders", "column": "store_id", "rule": "odd"}
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"rules": [RULE | {"when": "quantty = 3"}]}, r"'quantty = 3' .*\(unresolved column `quantty`\); there are order_id"),
+        (
+            {"rules": [RULE | {"when": "quantty = 3"}]},
+            r"'quantty = 3' .*\(unresolved column `quantty`\); there are order_id",
+        ),
         ({"rules": [RULE | {"when": "quantity = = 3"}]}, r"'quantity = = 3' .*\(parse syntax error\)"),
         ({"rules": [RULE | {"when": "quantity + 1"}]}, r"'quantity \+ 1' .*\(datatype mismatch\)"),
         ({"rules": [RULE | {"when": "sum(quantity) > 3"}]}, r"'sum\(quantity\) > 3' .*\(missing group by\)"),

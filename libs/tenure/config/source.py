@@ -275,7 +275,9 @@ class Source(Settings):
         return folder
 
 
-_OWN_RULES = {spell(c.name) for table in RAW_TABLES for c in table.columns for spell in (rules.missing, rules.out_of_range)}
+_OWN_RULES = {
+    spell(c.name) for table in RAW_TABLES for c in table.columns for spell in (rules.missing, rules.out_of_range)
+}
 
 
 def _repeated(names: Iterable[str]) -> list[str]:

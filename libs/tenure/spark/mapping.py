@@ -12,7 +12,15 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from tenure.config.source import Feed, Source
-from tenure.contracts.landing import ENVELOPE, KNOWN_ON, RAW_CAMPAIGNS, RAW_ORDERS, RAW_PRODUCTS, RAW_TABLES, RAW_TOUCHES
+from tenure.contracts.landing import (
+    ENVELOPE,
+    KNOWN_ON,
+    RAW_CAMPAIGNS,
+    RAW_ORDERS,
+    RAW_PRODUCTS,
+    RAW_TABLES,
+    RAW_TOUCHES,
+)
 from tenure.contracts.silver import ORDER_LINES
 from tenure.contracts.table import Kind, Table
 from tenure.errors import WrongInput

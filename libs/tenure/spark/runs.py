@@ -62,7 +62,7 @@ def _append(spark: SparkSession, root: str, run: JobRun, started_at: datetime, s
 
 @contextmanager
 def described(spark: SparkSession, description: str) -> Iterator[None]:
-    """Names the Spark jobs within, for people who look at Spark's UI; what was described around it is so again after."""
+    """Names the Spark jobs within, for people who look at Spark's UI; what surrounds it gets its name back after."""
     context = spark.sparkContext
     around = context.getLocalProperty("spark.job.description")
     context.setJobDescription(description)

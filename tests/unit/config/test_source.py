@@ -50,7 +50,10 @@ def test_a_column_that_only_order_lines_have_cannot_be_set() -> None:
 
 
 def test_a_calendar_that_nobody_keeps() -> None:
-    assert refusal(calendar="Europe/Pariss") == "calendar: 'Europe/Pariss' is no IANA time zone; did you mean 'Europe/Paris'?"
+    assert (
+        refusal(calendar="Europe/Pariss")
+        == "calendar: 'Europe/Pariss' is no IANA time zone; did you mean 'Europe/Paris'?"
+    )
 
 
 def test_a_feeds_time_zone_is_a_name_or_an_offset() -> None:

@@ -1,4 +1,4 @@
-"""A member's pseudonym: the same for the same id and secret, for whoever computes it, and nothing without the secret."""
+"""A member's pseudonym: the same for the same id and secret, whoever computes it."""
 
 from __future__ import annotations
 
