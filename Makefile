@@ -27,7 +27,7 @@ setup: ## bring uv, Java, the Python environment and the jars
 
 .PHONY: demo
 demo: setup ## landing files to answers over HTTP and WORK/report.html, by the documented commands
-	@python infra/local/demo.py --source $(SOURCE) --work $(WORK) --size $(SIZE) $(if $(DATA),--data $(DATA)) \
+	@python infra/local/demo.py --source '$(SOURCE)' --work '$(WORK)' --size $(SIZE) $(if $(DATA),--data '$(DATA)') \
 		$(if $(MEMBERS),--members $(MEMBERS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test
@@ -68,15 +68,15 @@ dist: setup ## the wheel, the zip for --py-files, the jars and the requirements 
 
 .PHONY: ray-up
 ray-up: setup ## start a Ray cluster of this machine, with token authentication
-	@python infra/local/ray_cluster.py start --work $(WORK)
+	@python infra/local/ray_cluster.py start --work '$(WORK)'
 
 .PHONY: ray-down
 ray-down: ## stop that cluster and nothing else
-	@python infra/local/ray_cluster.py stop --work $(WORK)
+	@python infra/local/ray_cluster.py stop --work '$(WORK)'
 
 .PHONY: serve
 serve: setup ## serve the models of WORK over HTTP until Ctrl-C
-	@bash infra/local/serve.sh $(WORK) $(PORT)
+	@bash infra/local/serve.sh '$(WORK)' $(PORT)
 
 .PHONY: clean
 clean: ray-down ## remove what was built, tested or demonstrated; the environment and the jars stay

@@ -73,7 +73,7 @@ java_version() { # of the Java that Spark would start
     "$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1
 }
 
-newest_java_package() {
+java_package() { # the oldest that will do: Spark is tried on 17 and 21, and 25 has dropped what Hadoop still calls
     local release
     for release in 17 21 25; do
         apt-cache show "openjdk-$release-jre-headless" >/dev/null 2>&1 && break
@@ -86,7 +86,7 @@ bring_java() {
     found=$(java_version 2>/dev/null || true)
     [[ ${found:-0} -ge 17 ]] && return
     [[ -z ${JAVA_HOME:-} ]] || stop "JAVA_HOME is $JAVA_HOME, no Java 17 or newer; unset it or point it to one"
-    install "Java 17 or newer, for Spark," "$(newest_java_package)"
+    install "Java 17 or newer, for Spark," "$(java_package)"
 }
 
 bring_libgomp() { # LightGBM's wheel uses the system's

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a cluster needs, in dist/: the wheel, the same as a .zip for spark-submit --py-files (executors refuse a .whl),
-# the entry points with their settings, the JVM's jars, and the locked requirements of each extra.
+# the entry points with their settings, the JVM's jars, and the locked requirements of each extra; those of dev are for a machine that runs the tests.
 #
 #     bash infra/local/dist.sh dist
 set -euo pipefail
@@ -16,7 +16,7 @@ wheel=$(ls "$to"/tenure-*.whl)
 cp "$wheel" "${wheel%.whl}.zip"
 tar -czf "$to/entry_points.tar.gz" --exclude=__pycache__ jobs ray_apps conf
 cp var/jars/*.jar "$to/jars/"
-for extra in spark train serve; do
+for extra in spark train serve dev; do
     "$uv" export --quiet --locked --extra "$extra" --no-emit-project --no-header -o "$to/requirements/$extra.txt" >/dev/null
 done
 ls -1 "$to" "$to/jars" "$to/requirements" | sed "s|^|dist: |"

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -66,13 +67,18 @@ def start(work: Path, *, cpus: float, object_store_mb: int) -> Mapping[str, str]
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_head_environment(client), process_group=0
         )
     (folder / "cluster.json").write_text(json.dumps({"pid": head.pid, "session": session, "client": client}, indent=1))
-    (folder / "client.sh").write_text("".join(f"export {name}={value}\n" for name, value in client.items()))
+    (folder / "client.sh").write_text(exports(client))
     try:
         _wait_until_up(head, client, folder / "head.log")
     except BaseException:
         stop(work)
         raise
     return client
+
+
+def exports(client: Mapping[str, str]) -> str:
+    """What a shell reads to know the cluster."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in client.items())
 
 
 def client_of(work: Path) -> Mapping[str, str]:

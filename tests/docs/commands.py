@@ -59,6 +59,31 @@ def _is_indented_command(line: str) -> bool:
     return line.startswith("    ") and line.split()[0] in PROGRAMS
 
 
+@dataclass(frozen=True)
+class Call:
+    """A Python program that a command starts: what python is given to run it, and the options that follow."""
+
+    program: tuple[str, ...]
+    options: tuple[str, ...]
+
+
+def call(command: Command) -> Call | None:
+    """The program of ours that a command runs in the end, be it through spark-submit or a Ray job; None for others."""
+    words = shlex.split(command.line)
+    if words[0] not in ("python", "spark-submit", "ray"):
+        return None
+    if words[:2] == ["python", "-m"]:
+        return Call(("-m", words[2]), _options(words[3:]))
+    for place, word in enumerate(words):
+        if word.endswith(".py"):
+            return Call((word,), _options(words[place + 1 :]))
+    return None
+
+
+def _options(words: list[str]) -> tuple[str, ...]:
+    return tuple(word for word in words if word.startswith("--"))
+
+
 def complaint(command: Command) -> str | None:
     """What is wrong with a command, or None."""
     words = shlex.split(command.line)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
-from tests.docs.commands import Command, complaint, documents, shown
+from tests.docs.commands import Command, call, complaint, documents, shown
 from tests.entry_points import ROOT, entry_points
 
 COMMANDS = shown()
@@ -32,14 +34,36 @@ def test_a_shown_command_can_be_typed(command: Command) -> None:
     assert complaint(command) is None
 
 
+@cache
+def _help(*program: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "120"}
+    asked = [sys.executable, *program, "--help"]
+    return subprocess.run(asked, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_an_entry_point_explains_itself(script: str) -> None:
-    environment = {**os.environ, "COLUMNS": "120"}
-    told = subprocess.run(
-        [sys.executable, script, "--help"], capture_output=True, text=True, cwd=ROOT, env=environment, check=False
-    )
+    told = _help(script)
     assert told.returncode == 0, told.stderr[-2000:]
     assert Path(script).name in told.stdout
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if call(command)], ids=str)
+def test_a_shown_program_starts_and_knows_its_options(command: Command) -> None:
+    shown = call(command)
+    assert shown is not None
+    told = _help(*shown.program)
+    assert told.returncode == 0, told.stderr[-2000:]
+    assert [option for option in shown.options if f"{option} " not in told.stdout] == []
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.line.startswith("make")], ids=str)
+def test_make_knows_what_it_would_do(command: Command) -> None:
+    told = subprocess.run(
+        ["make", "-n", *shlex.split(command.line)[1:]], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert told.returncode == 0, told.stderr[-2000:]
+    assert told.stdout.strip()
 
 
 def test_make_alone_lists_the_targets() -> None:

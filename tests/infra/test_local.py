@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -193,6 +194,36 @@ def test_setup_takes_a_java_that_is_new_enough_and_no_older_one(tmp_path: Path) 
         assert told.stdout == ("" if is_taken else "wanted\n"), version
 
 
+def test_setup_takes_the_oldest_java_that_will_do(tmp_path: Path) -> None:
+    cache = tmp_path / "apt-cache"
+    for offered, taken in (("17 21 25", 17), ("21 25", 21), ("25", 25)):
+        cache.write_text(
+            f"#!/bin/sh\nfor r in {offered}; do [ $2 = openjdk-$r-jre-headless ] && exit 0; done; exit 100\n"
+        )
+        cache.chmod(0o755)
+        assert _bootstrap("java_package", path=f"{tmp_path}:/usr/bin:/bin").stdout == f"openjdk-{taken}-jre-headless\n"
+
+
+@pytest.mark.parametrize("target", ["demo", "serve", "ray-up", "ray-down", "clean"])
+def test_a_path_may_have_blanks(target: str) -> None:
+    given = {"SOURCE": "my conf/a shop.yaml", "DATA": "my files", "WORK": "my work"}
+    variables = [f"{name}={value}" for name, value in given.items()]
+    told = subprocess.run(["make", "-n", target, *variables], cwd=ROOT, capture_output=True, text=True, check=True)
+    words = [word for line in told.stdout.splitlines() for word in shlex.split(line)]
+    assert set(given.values() if target == "demo" else ["my work"]) <= set(words)
+
+
+def test_what_a_client_of_ray_reads_may_lie_below_a_path_with_blanks(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(LOCAL))
+    import ray_cluster
+
+    script = ray_cluster.exports({"RAY_AUTH_TOKEN_PATH": "/my work/token"})
+    told = subprocess.run(
+        ["bash", "-c", f"{script}\necho $RAY_AUTH_TOKEN_PATH"], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "/my work/token\n"
+
+
 @pytest.mark.long
 def test_a_ray_cluster_refuses_strangers_and_stops_alone(tmp_path: Path) -> None:
     cluster = [sys.executable, str(LOCAL / "ray_cluster.py")]
@@ -221,7 +252,8 @@ def test_dist_holds_what_a_cluster_needs(tmp_path: Path) -> None:
     assert (dist / f"{wheel.stem}.zip").read_bytes() == wheel.read_bytes()
     assert any("delta-spark" in jar.name for jar in (dist / "jars").glob("*.jar"))
     requirements = {path.stem: path.read_text() for path in (dist / "requirements").glob("*.txt")}
-    assert set(requirements) == {"spark", "train", "serve"}
+    assert set(requirements) == {"spark", "train", "serve", "dev"}
+    assert "\npytest==" in requirements["dev"]
     assert "\nray==" not in requirements["spark"]
     assert "\npyspark==" not in requirements["train"]
     # The zip alone is importable, with the page's style sheet, where nothing else of Tenure is installed.

@@ -75,7 +75,7 @@ def test_times_of_nanoseconds_and_names_with_blanks_land(spark, tmp_path):
     feed = market.SOURCE["feeds"]["orders"]
     columns = feed["columns"] | dict.fromkeys(("member_id", "product_id", "store_id"), "'x'")
     columns |= {"order_id": "`Order No.`", "quantity": "1", "paid_minor": "1", "is_return": "false"}
-    feeds = {"orders": feed | {"files": ["*.parquet"], "columns": columns}}
+    feeds = market.SOURCE["feeds"] | {"orders": feed | {"files": ["orders*.parquet"], "columns": columns}}
     assert market.landed(spark, tmp_path, tmp_path / "landing", feeds=feeds)
     (row,) = market.bronze(spark, tmp_path, "orders")
     assert row["landed"] == {"Order No.": "o0", "at": at}
@@ -130,7 +130,7 @@ def test_another_encoding_is_asked_for(spark, tmp_path):
         spark, tmp_path, r"3 of 3 rows hold bytes that are no UTF-8; say the files' encoding", quarantine_limit=0.05
     )
     feed = market.SOURCE["feeds"]["orders"] | {"encoding": "ISO-8859-1"}
-    assert market.landed(spark, tmp_path, tmp_path / "landing", feeds={"orders": feed})
+    assert market.landed(spark, tmp_path, tmp_path / "landing", feeds=market.SOURCE["feeds"] | {"orders": feed})
     assert market.bronze(spark, tmp_path, "orders")[0]["landed"]["store"] == "café"
 
 
@@ -152,4 +152,50 @@ def test_an_expression_of_a_wrong_type_is_refused(spark, tmp_path):
     market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
     feed = market.SOURCE["feeds"]["orders"]
     wrong = feed | {"columns": feed["columns"] | {"is_return": "array(at)"}}
-    refused(spark, tmp_path, r"is_return cannot be made of 'array\(at\)'", feeds={"orders": wrong})
+    feeds = market.SOURCE["feeds"] | {"orders": wrong}
+    refused(spark, tmp_path, r"is_return cannot be made of 'array\(at\)'", feeds=feeds)
+
+
+RULE = {"name": "odd", "table": "raw_orders", "says": "odd", "when": "quantity = 3"}
+GAP = {"table": "raw_orders", "column": "store_id", "rule": "odd"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"rules": [RULE | {"when": "quantty = 3"}]},
+            r"'quantty = 3' .*\(unresolved column `quantty`\); there are order_id",
+        ),
+        ({"rules": [RULE | {"when": "quantity = = 3"}]}, r"'quantity = = 3' .*\(parse syntax error\)"),
+        ({"rules": [RULE | {"when": "quantity + 1"}]}, r"'quantity \+ 1' .*\(datatype mismatch\)"),
+        ({"rules": [RULE | {"when": "sum(quantity) > 3"}]}, r"'sum\(quantity\) > 3' .*\(missing group by\)"),
+        ({"rules": [RULE | {"set": {"quantity": "quanty * 2"}}]}, r"'quanty \* 2' .*`quanty`"),
+        ({"rules": [RULE | {"set": {"quantity": "array(1)"}}]}, r"'array\(1\)' .*\(datatype mismatch\)"),
+        ({"gaps": [GAP | {"fill": "online"}]}, r"'online' .*`online`"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_rule_that_cannot_be_evaluated_is_refused_before_anything_is_written(spark, tmp_path, settings, sentence):
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
+    refused(spark, tmp_path, rf"^rule odd: {sentence}.*; correct it in the source's YAML$", **settings)
+    assert not (tmp_path / "lake" / "bronze").exists()
+
+
+def test_rules_of_order_lines_may_read_what_is_known_of_day_and_product(spark, tmp_path):
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
+    when = "day < known_on and hour < 6 and category = product_type and is_product_known and member_id is null"
+    assert market.landed(spark, tmp_path, tmp_path / "landing", rules=[RULE | {"when": when}])
+
+
+def test_a_name_with_brackets_and_blanks_lands(spark, tmp_path):
+    names = ("orders [1].csv", "orders {a,b}.csv", "orders\\d.csv")
+    for number, name in enumerate(names):
+        market.write_orders(tmp_path / "landing [new]" / name, [ORDER.replace("o0", f"o{number}")])
+    market.write_products(tmp_path / "landing [new]" / "products [1].parquet", market.PRODUCTS)
+    (tmp_path / "landing [new]" / "members [1].jsonl").write_text(market.MEMBERS)
+    assert market.landed(spark, tmp_path, tmp_path / "landing [new]")
+    found = {row["source_file"]: row["landed"]["order_id"] for row in market.bronze(spark, tmp_path, "orders")}
+    assert found == {name: f"o{number}" for number, name in enumerate(names)}
+    assert market.bronze(spark, tmp_path, "products")[0]["source_file"] == "products [1].parquet"
+    assert market.bronze(spark, tmp_path, "members")[0]["source_file"] == "members [1].jsonl"

@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Literal
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from tenure.config.settings import Settings
-from tenure.contracts.landing import RAW_TABLES
+from tenure.contracts import rules
+from tenure.contracts.landing import RAW_PRODUCTS, RAW_TABLES, RAW_TOUCHES
 from tenure.contracts.shop import Shop
-from tenure.contracts.table import Has
+from tenure.contracts.table import Has, Table
 from tenure.errors import WrongInput
+
+MOST_CATEGORIES = 63  # one bit each of a 64-bit integer, and one for all others
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no IANA time zone{_did_you_mean(name, available_timezones())}") from None
+    return name
+
+
+def _zone_or_offset(name: str) -> str:
+    return name if re.fullmatch(r"[+-]\d{2}:\d{2}", name) else _zone(name)
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; name one as in {', '.join(known[:5])}"
+
+
+def _contract(table: str) -> Table:
+    tables = {raw.name: raw for raw in RAW_TABLES}
+    if table not in tables:
+        raise ValueError(f"table {table!r} is no raw table{_did_you_mean(table, tables)}")
+    return tables[table]
+
+
+def _glob(pattern: str) -> str:
+    if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
+        raise ValueError(f"{pattern!r} leads out of the source's folder; write it relative to that, without '..'")
+    return pattern
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+ZoneOrOffset = Annotated[str, AfterValidator(_zone_or_offset)]
+Glob = Annotated[str, AfterValidator(_glob)]
 
 
 class Churn(Settings):
@@ -82,20 +125,17 @@ class Feed(Settings):
     """
 
     table: str
-    files: tuple[str, ...]
+    files: tuple[Glob, ...] = Field(min_length=1)
     format: Literal["csv", "json", "parquet", "by_suffix"] = "by_suffix"
     encoding: str = "UTF-8"
     delimiter: str = ","
-    timezone: str = "UTC"  # of times that carry none
+    timezone: ZoneOrOffset = "UTC"  # of times that carry none
     columns: dict[str, str]
     key: tuple[str, ...] = ()  # raw columns that make a row unique; by default the contract's key
 
     @model_validator(mode="after")
     def _maps_the_contract(self) -> Feed:
-        tables = {table.name: table for table in RAW_TABLES}
-        if self.table not in tables:
-            raise ValueError(f"table {self.table!r} is not one of {', '.join(tables)}")
-        contract = tables[self.table]
+        contract = _contract(self.table)
         for name in (*self.columns, *self.key):
             contract.column(name)
         missing = [c.name for c in contract.columns if not c.nullable and c.name not in self.columns]
@@ -114,6 +154,11 @@ class Bound(Settings):
     outside: Literal["winsorise", "quarantine"]
     rule: str
 
+    @model_validator(mode="after")
+    def _is_of_a_column(self) -> Bound:
+        _contract(self.table).column(self.column)
+        return self
+
 
 class Gap(Settings):
     """What happens to a row whose column is null: refused, or filled with a Spark SQL expression and flagged."""
@@ -122,6 +167,11 @@ class Gap(Settings):
     column: str
     fill: str | None = None  # None: the row is quarantined
     rule: str
+
+    @model_validator(mode="after")
+    def _is_of_a_column(self) -> Gap:
+        _contract(self.table).column(self.column)
+        return self
 
 
 class Rule(Settings):
@@ -137,6 +187,13 @@ class Rule(Settings):
     says: str
     set: dict[str, str] = Field(default_factory=dict)
     fate: Literal["keep", "quarantine", "net"] = "keep"
+
+    @model_validator(mode="after")
+    def _sets_columns(self) -> Rule:
+        contract = _contract(self.table)
+        for name in self.set:
+            contract.column(name)
+        return self
 
 
 class Known(Settings):
@@ -170,14 +227,14 @@ class Source(Settings):
     data: str | None = None  # the folder of the landing files
     simulation: str | None = None  # of a shop that is simulated: the settings of jobs/simulate_shop.py
     currency: str
-    calendar: str
+    calendar: Zone
     lacks: tuple[Has, ...] = ()
-    categories: tuple[str, ...] = ()
-    windows_days: tuple[int, ...]
+    categories: tuple[str, ...] = Field(default=(), max_length=MOST_CATEGORIES)
+    windows_days: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=2)  # features compare the two longest
     churn: Churn
     grid: Grid
     split: SplitByTime | SplitByCounts
-    buckets: int = 8
+    buckets: int = Field(default=8, ge=1)
     historical: bool = False  # whether a batch without a day of arrival is a load of the past
     last_complete_day: date | None = None  # by default the newest day known of
     quarantine_limit: float = Field(default=0.05, ge=0, le=1)  # share of a batch's rows of a table
@@ -186,6 +243,27 @@ class Source(Settings):
     bounds: tuple[Bound, ...] = ()
     rules: tuple[Rule, ...] = ()
     known: tuple[Known, ...] = ()
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Source:
+        if any(later <= earlier for earlier, later in pairwise(self.windows_days)):
+            days = ", ".join(map(str, sorted(set(self.windows_days))))
+            raise ValueError(f"windows_days must ascend: write [{days}]")
+        for name in _repeated((*self._rule_names, *rules.RULES, *_OWN_RULES)):
+            owner = "is the product's own rule" if name in {*rules.RULES, *_OWN_RULES} else "names two rules"
+            raise ValueError(f"the rule name {name!r} {owner}, so its rows could not be told apart; choose another")
+        for need in _untold(self.feeds.values()):
+            if need not in self.lacks and self.feeds:
+                raise ValueError(
+                    f"no feed tells of {need.value}: {_ASKED[need]}, or write lacks: "
+                    f"[{', '.join(sorted({*(has.value for has in self.lacks), need.value}))}]"
+                )
+        return self
+
+    @property
+    def _rule_names(self) -> tuple[str, ...]:
+        marks = (*(gap.rule for gap in self.gaps), *(bound.rule for bound in self.bounds))
+        return (*(rule.name for rule in self.rules), *marks)
 
     @property
     def shop(self) -> Shop:
@@ -219,6 +297,41 @@ class Source(Settings):
         if not folder.is_dir():
             raise WrongInput(f"source {self.name}: {folder} is no folder; name the folder of its landing files")
         return folder
+
+
+_OWN_RULES = {
+    spell(c.name) for table in RAW_TABLES for c in table.columns for spell in (rules.missing, rules.out_of_range)
+}
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    found = list(names)
+    return sorted({name for name in found if found.count(name) > 1})
+
+
+def _columns_of(need: Has) -> dict[str, tuple[str, ...]]:
+    """The raw columns that tell of something that a shop may have, by table; one of them is enough."""
+    if need is Has.CATEGORIES:  # the shop's main categories are values of this one
+        return {RAW_PRODUCTS.name: ("category",)}
+    if need is Has.CAMPAIGNS:
+        return {RAW_TOUCHES.name: ("campaign_id",)}
+    found = {table.name: tuple(c.name for c in table.columns if c.needs is need) for table in RAW_TABLES}
+    return {table: names for table, names in found.items() if names}
+
+
+_TOLD_BY = {need: columns for need in Has if (columns := _columns_of(need))}
+_ASKED = {
+    need: "map " + " or ".join(f"{' or '.join(names)} in a feed of {table}" for table, names in columns.items())
+    for need, columns in _TOLD_BY.items()
+}
+
+
+def _untold(feeds: Iterable[Feed]) -> Iterator[Has]:
+    """What no feed maps a column of."""
+    mapped = {(feed.table, name) for feed in feeds for name in feed.columns}
+    for need, columns in _TOLD_BY.items():
+        if not any((table, name) in mapped for table, names in columns.items() for name in names):
+            yield need
 
 
 def _package_data(package: str) -> Path:

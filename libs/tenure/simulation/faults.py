@@ -201,7 +201,7 @@ class _Day:
         """A text that was read in the wrong encoding and written again."""
         stores = pc.cast(self._at(places)["store"], pa.string())
         broken = pc.binary_join_element_wise(stores, _any_of(_GARBLED, chance), "").combine_chunks()
-        self._note("broken_encoding", self._ids[places], column="store")
+        self._note("broken_encoding", self._ids[places], rule="garbled_text", column="store")
         self._put("store", places, broken)
 
     def _late_file(self, places: Ints, chance: Chance) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -185,7 +186,7 @@ def _csv(spark: SparkSession, feed: Feed, paths: Sequence[Path]) -> list[DataFra
     """One frame for each header: files may order or lack columns differently."""
     by_header: dict[tuple[str, ...], list[str]] = {}
     for path in paths:
-        by_header.setdefault(_header(feed, path), []).append(str(path))
+        by_header.setdefault(_header(feed, path), []).append(_literal(path))
     reader = spark.read.options(
         header=True,
         sep=feed.delimiter,
@@ -201,6 +202,11 @@ def _csv(spark: SparkSession, feed: Feed, paths: Sequence[Path]) -> list[DataFra
         rows = reader.schema(schema).csv(group)
         frames.append(_located(rows, schema.names, F.monotonically_increasing_id()))
     return frames
+
+
+def _literal(path: Path) -> str:
+    """The path as Spark reads it: brackets and the like are part of a name here, while Spark takes them for a glob."""
+    return re.sub(r"([\\\[\]{}*?])", r"\\\1", str(path))
 
 
 def _header(feed: Feed, path: Path) -> tuple[str, ...]:
@@ -224,7 +230,7 @@ def _json(spark: SparkSession, feed: Feed, paths: Sequence[Path]) -> list[DataFr
     reader = spark.read.options(
         primitivesAsString=True, encoding=feed.encoding, columnNameOfCorruptRecord=UNREADABLE, lineSep="\n"
     )
-    names = [str(path) for path in paths]
+    names = [_literal(path) for path in paths]
     inferred = reader.json(names).schema
     schema = T.StructType([f for f in inferred if f.name != UNREADABLE]).add(UNREADABLE, T.StringType())
     return [_located(reader.schema(schema).json(names), schema.names, F.monotonically_increasing_id())]
@@ -232,7 +238,7 @@ def _json(spark: SparkSession, feed: Feed, paths: Sequence[Path]) -> list[DataFr
 
 def _parquet(spark: SparkSession, feed: Feed, paths: Sequence[Path]) -> list[DataFrame]:
     fields = {field.name: field for path in paths for field in _footer(path)}
-    rows = spark.read.option("mergeSchema", True).parquet(*map(str, paths))
+    rows = spark.read.option("mergeSchema", True).parquet(*map(_literal, paths))
     located = _located(rows, rows.columns, F.col("_metadata.row_index"))
     times = {name: _in_microseconds(rows, field) for name, field in fields.items() if _is_in_nanoseconds(field)}
     return [located.withColumn(_BLOCK, F.lit(0).cast("long")).withColumns(times)]

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+
 from pyspark.errors import AnalysisException, ParseException
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from tenure.config.source import Feed
-from tenure.contracts.landing import ENVELOPE, RAW_TABLES
+from tenure.config.source import Feed, Source
+from tenure.contracts.landing import (
+    ENVELOPE,
+    KNOWN_ON,
+    RAW_CAMPAIGNS,
+    RAW_ORDERS,
+    RAW_PRODUCTS,
+    RAW_TABLES,
+    RAW_TOUCHES,
+)
+from tenure.contracts.silver import ORDER_LINES
 from tenure.contracts.table import Kind, Table
 from tenure.errors import WrongInput
 from tenure.spark.landing import LANDED, UNREADABLE, is_broken
@@ -62,6 +75,70 @@ def check_mapping(rows: DataFrame, feed_name: str, feed: Feed) -> None:
             ) from None
 
 
+def check_rules(spark: SparkSession, source: Source) -> None:
+    """Whether every rule of the source, and every filling of a gap, can be evaluated on the mapped columns.
+
+    They run in ``clean``, after landing: here they are tried on no rows.
+
+    Raises:
+        WrongInput: naming the rule, the expression and the columns that there are.
+    """
+    for table in RAW_TABLES:
+        rows = spark.createDataFrame([], _as_cleaned(table))
+        for rule, expression, tried in _expressions(source, table):
+            try:
+                rows.withColumn("tried", tried())
+            except (AnalysisException, ParseException) as error:
+                there = ", ".join(name for name in rows.columns if name not in _OURS)
+                raise WrongInput(
+                    f"rule {rule}: {expression!r} cannot be evaluated on {table.name} ({_reason(error)}); "
+                    f"there are {there}; correct it in the source's YAML"
+                ) from None
+
+
+def _as_cleaned(table: Table) -> T.StructType:
+    """The columns that ``clean`` shows to rules."""
+    kinds = {column.name: column.kind for column in (*table.columns, KNOWN_ON, *_BESIDE.get(table.name, ()), *ENVELOPE)}
+    return T.StructType([T.StructField(name, spark_type(kind)) for name, kind in kinds.items()])
+
+
+# What clean joins to the mapped columns before rules see them.
+_BESIDE = {
+    RAW_ORDERS.name: (
+        *(ORDER_LINES.column(name) for name in ("day", "hour")),
+        *(RAW_PRODUCTS.column(name) for name in ("category", "product_type")),
+        replace(RAW_PRODUCTS.column("is_recommendable"), name="is_product_known"),
+    ),
+    RAW_TOUCHES.name: (ORDER_LINES.column("day"), RAW_CAMPAIGNS.column("starts_on")),
+}
+_OURS = frozenset(_ENVELOPE) | {"tried"}
+
+
+def _expressions(source: Source, table: Table) -> Iterator[tuple[str, str, Callable[[], Column]]]:
+    """A table's rules: the name, the expression, and how ``clean`` uses it, made late as a typo raises there."""
+    for gap in source.gaps:
+        if gap.table == table.name and gap.fill is not None:
+            yield gap.rule, gap.fill, partial(_filling, gap.column, gap.fill)
+    for rule in source.rules:
+        if rule.table != table.name:
+            continue
+        yield rule.name, rule.when, partial(_mark, rule.when)
+        for name, expression in rule.set.items():
+            yield rule.name, expression, partial(_setting, expression, table.column(name).kind)
+
+
+def _filling(column: str, fill: str) -> Column:
+    return F.coalesce(column, F.expr(fill))
+
+
+def _mark(when: str) -> Column:
+    return F.when(F.expr(when), F.lit(True))
+
+
+def _setting(expression: str, kind: Kind) -> Column:
+    return F.expr(expression).cast(spark_type(kind))
+
+
 def read_columns(bronze: DataFrame, expression: str) -> list[str]:
     """The landed columns that an expression reads: those without which it cannot be evaluated."""
     landed = bronze.select(f"{LANDED}.*")
@@ -77,7 +154,9 @@ def read_columns(bronze: DataFrame, expression: str) -> list[str]:
 
 
 def _reason(error: AnalysisException | ParseException) -> str:
-    return (error.getCondition() or type(error).__name__).split(".")[0].lower().replace("_", " ")
+    what = (error.getCondition() or type(error).__name__).split(".")[0].lower().replace("_", " ")
+    named = (error.getMessageParameters() or {}).get("objectName")
+    return f"{what} {named}" if named else what
 
 
 def _typed(landed: DataFrame, feed: Feed, name: str, kind: Kind) -> Column:

@@ -62,9 +62,11 @@ def _append(spark: SparkSession, root: str, run: JobRun, started_at: datetime, s
 
 @contextmanager
 def described(spark: SparkSession, description: str) -> Iterator[None]:
-    """Names the Spark jobs within, for people who look at Spark's UI."""
-    spark.sparkContext.setJobDescription(description)
+    """Names the Spark jobs within, for people who look at Spark's UI; what surrounds it gets its name back after."""
+    context = spark.sparkContext
+    around = context.getLocalProperty("spark.job.description")
+    context.setJobDescription(description)
     try:
         yield
     finally:
-        spark.sparkContext.setJobDescription(None)  # type: ignore[arg-type]  # None takes it away again
+        context.setJobDescription(around)  # type: ignore[arg-type]  # None takes it away again

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from tenure.contracts.control import JOB_RUNS
 from tenure.errors import Refused
 from tenure.spark import delta
-from tenure.spark.runs import job_run
+from tenure.spark.runs import described, job_run
 
 
 def test_a_run_leaves_what_it_read_and_wrote(spark: SparkSession, tmp_path: Path) -> None:
@@ -35,3 +35,12 @@ def test_a_failed_run_leaves_no_row_content_behind(spark: SparkSession, tmp_path
         ("failed", "ValueError"),
         ("refused", "too many rows were quarantined"),
     ]
+
+
+def test_what_was_described_around_is_so_again_after(spark: SparkSession) -> None:
+    told = lambda: spark.sparkContext.getLocalProperty("spark.job.description")  # noqa: E731
+    with described(spark, "clean: everything"):
+        with described(spark, "clean: a part"):
+            assert told() == "clean: a part"
+        assert told() == "clean: everything"
+    assert told() is None

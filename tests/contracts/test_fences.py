@@ -1,0 +1,79 @@
+"""What import-linter cannot see: an entry point's folder is on the path, so its modules have bare names."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.entry_points import FOLDERS, ROOT
+
+ROOMS = {"jobs", "ray_apps"}
+
+
+def imported(text: str) -> set[str]:
+    """The top-level names of what a module imports, at its head or in a function."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def entry_point_names() -> set[str]:
+    return ROOMS | {path.stem for folder in FOLDERS for path in (ROOT / folder).glob("*.py")}
+
+
+def trespassers(libs: Path) -> list[str]:
+    outside = entry_point_names()
+    return [
+        f"{path.relative_to(libs)} imports {name}"
+        for path in sorted(libs.rglob("*.py"))
+        for name in sorted(imported(path.read_text(encoding="utf-8")) & outside)
+    ]
+
+
+def test_nothing_in_libs_imports_an_entry_point() -> None:
+    assert {"clean", "refresh", "fit_task", "members"} <= entry_point_names()
+    assert trespassers(ROOT / "libs") == []
+
+
+def test_an_import_of_an_entry_point_would_be_seen(tmp_path: Path) -> None:
+    (tmp_path / "shortcut.py").write_text("def run():\n    from clean import Clean\n    import jobs.refresh\n")
+    assert trespassers(tmp_path) == ["shortcut.py imports clean", "shortcut.py imports jobs"]
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("contracts/gold.py", "import ray_apps.serve.members", "nothing in libs imports jobs or ray_apps"),
+        ("tasks/churn.py", "import tenure.lifecycle.stages", "tasks import contracts and models only"),
+        ("tasks/churn.py", "import tenure.report.words", "tasks import contracts and models only"),
+        ("tasks/churn.py", "import tenure.config.env", "tasks take no settings of their own"),
+    ],
+)
+def test_a_fence_stops_who_climbs_over_it(module: str, line: str, contract: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "libs", tmp_path / "libs", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "libs" / "tenure" / module).open("a") as file:
+        file.write(f"\n{line}\n")
+    linter = Path(sys.executable).with_name("lint-imports")
+    told = subprocess.run(
+        [linter, "--no-cache"], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "libs")}, capture_output=True, text=True
+    )
+    assert told.returncode == 1, told.stdout[-2000:] + told.stderr
+    broken = re.findall(r"^(.*) BROKEN", told.stdout, re.MULTILINE)
+    assert any(name.startswith(contract) for name in broken), broken
+
+
+def test_every_fence_has_a_name_that_says_what_it_holds_apart() -> None:
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    names = [contract["name"] for contract in linter["contracts"]]
+    assert len(names) == len(set(names))

@@ -1,0 +1,120 @@
+"""A source that cannot work is refused when it is loaded, in a sentence that says what to write."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from tests.jobs.market import SOURCE
+
+from tenure.config.settings import checked
+from tenure.config.source import Source
+from tenure.errors import WrongInput
+
+
+def refusal(**settings: Any) -> str:
+    with pytest.raises(WrongInput) as refused:
+        checked(Source, {**deepcopy(SOURCE), **settings}, "market.yaml")
+    return str(refused.value).removeprefix("market.yaml: ")
+
+
+def rule(**settings: Any) -> list[dict[str, Any]]:
+    return [{"name": "odd", "table": "raw_orders", "says": "odd", "when": "quantity = 3", **settings}]
+
+
+def test_the_market_itself_loads() -> None:
+    assert checked(Source, deepcopy(SOURCE), "market.yaml").name == "market"
+
+
+UNKNOWN_TABLE = "table 'raw_ordrs' is no raw table; did you mean 'raw_orders'?"
+NO_COLUMN = "raw_orders: no column 'quantty'; there are order_id, "
+
+
+@pytest.mark.parametrize("wrong", [{"table": "raw_ordrs"}, {"set": {"quantty": "1"}}], ids=str)
+def test_a_rule_of_a_table_or_column_that_is_not_there(wrong: dict[str, Any]) -> None:
+    assert refusal(rules=rule(**wrong)).startswith(f"rules.0: {UNKNOWN_TABLE if 'table' in wrong else NO_COLUMN}")
+
+
+@pytest.mark.parametrize("group", ["gaps", "bounds"])
+@pytest.mark.parametrize("wrong", [{"table": "raw_ordrs"}, {"column": "quantty"}], ids=str)
+def test_a_gap_or_bound_of_a_table_or_column_that_is_not_there(group: str, wrong: dict[str, Any]) -> None:
+    mark = {"table": "raw_orders", "column": "quantity", "rule": "odd", **wrong}
+    mark |= {"outside": "winsorise"} if group == "bounds" else {}
+    said = refusal(**{group: [mark]})
+    assert said.startswith(f"{group}.0: {UNKNOWN_TABLE if 'table' in wrong else NO_COLUMN}")
+
+
+def test_a_column_that_only_order_lines_have_cannot_be_set() -> None:
+    assert "raw_orders: no column 'category'" in refusal(rules=rule(set={"category": "'sweet'"}))
+
+
+def test_a_calendar_that_nobody_keeps() -> None:
+    assert (
+        refusal(calendar="Europe/Pariss")
+        == "calendar: 'Europe/Pariss' is no IANA time zone; did you mean 'Europe/Paris'?"
+    )
+
+
+def test_a_feeds_time_zone_is_a_name_or_an_offset() -> None:
+    feeds = deepcopy(SOURCE["feeds"])
+    feeds["orders"]["timezone"] = "Mars"
+    assert refusal(feeds=feeds).startswith("feeds.orders.timezone: 'Mars' is no IANA time zone")
+    feeds["orders"]["timezone"] = "+01:00"
+    assert checked(Source, {**SOURCE, "feeds": feeds}, "").feeds["orders"].timezone == "+01:00"
+
+
+@pytest.mark.parametrize(
+    ("windows", "sentence"),
+    [
+        ([], "windows_days: Tuple should have at least 2 items"),
+        ([28], "windows_days: Tuple should have at least 2 items"),
+        ([28, 7], "windows_days must ascend: write [7, 28]"),
+        ([7, 7, 28], "windows_days must ascend: write [7, 28]"),
+        ([0, 7], "windows_days.0: Input should be greater than 0"),
+    ],
+)
+def test_windows_are_two_at_least_and_ascend(windows: list[int], sentence: str) -> None:
+    assert refusal(windows_days=windows).startswith(sentence)
+
+
+def test_there_is_a_bucket_and_a_bit_for_every_category() -> None:
+    assert refusal(buckets=0).startswith("buckets: Input should be greater than or equal to 1")
+    assert refusal(categories=[f"c{n}" for n in range(64)]).startswith("categories: Tuple should have at most 63 items")
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        ("broken_encoding", "is the product's own rule"),
+        ("missing_quantity", "is the product's own rule"),
+        ("quantity_out_of_range", "is the product's own rule"),
+        ("wholesale", "names two rules"),  # the market's bound of quantities
+    ],
+)
+def test_a_rules_name_is_its_own(name: str, owner: str) -> None:
+    assert refusal(rules=rule(name=name)).startswith(f"the rule name {name!r} {owner}")
+
+
+@pytest.mark.parametrize("glob", ["/etc/*.csv", "../orders.csv", "a/../../b.csv"])
+def test_a_glob_stays_in_the_folder(glob: str) -> None:
+    feeds = deepcopy(SOURCE["feeds"])
+    feeds["orders"]["files"] = [glob]
+    assert refusal(feeds=feeds).startswith(f"feeds.orders.files.0: '{glob}' leads out of the source's folder")
+
+
+def test_what_no_feed_tells_of_is_lacked() -> None:
+    without = deepcopy(SOURCE["feeds"])
+    del without["products"]["columns"]["category"]
+    assert refusal(feeds=without) == (
+        "no feed tells of categories: map category in a feed of raw_products, "
+        "or write lacks: [campaigns, categories, discounts]"
+    )
+    del without["members"]
+    assert refusal(feeds=without, lacks=["discounts", "campaigns", "categories"]).startswith(
+        "no feed tells of demographics: map age_band or income_band or "
+    )
+    assert refusal(lacks=["campaigns"]).startswith(
+        "no feed tells of discounts: map discount_minor or coupon_minor in a feed of raw_orders, or write lacks: "
+    )
+    assert refusal(lacks=["discounts"]).startswith("no feed tells of campaigns: ")
