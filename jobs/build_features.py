@@ -23,6 +23,7 @@ from tenure.contracts.silver import CAMPAIGN_TOUCHES, MEMBERS, ORDER_LINES
 from tenure.contracts.table import Table
 from tenure.lifecycle.calendar import as_of_days
 from tenure.spark.features import member_features
+from tenure.spark.lock import only_writer
 from tenure.spark.news import news
 from tenure.spark.night import Night, night
 from tenure.spark.runs import JobRun, described, job_run
@@ -35,7 +36,7 @@ class BuildFeatures(Settings):
 
 
 def run(spark: SparkSession, config: BuildFeatures) -> None:
-    with job_run(spark, config.env.lake_root, "build_features") as job:
+    with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "build_features") as job:
         _build(night(spark, config.env, config.source), job)
 
 

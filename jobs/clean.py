@@ -36,6 +36,7 @@ from tenure.spark.cleaning import DUPLICATE, NETTED, QUARANTINED
 from tenure.spark.conservation import Balance
 from tenure.spark.kept import Kept
 from tenure.spark.landing import bronze_path
+from tenure.spark.lock import only_writer
 from tenure.spark.mapping import mapped
 from tenure.spark.pseudonyms import member_key
 from tenure.spark.runs import JobRun, described, job_run
@@ -81,7 +82,9 @@ class Batch:
         return delta.is_table(self.spark, bronze_path(self.root, feed))
 
     def bronze(self, feed: str) -> DataFrame:
-        return delta.load(self.spark, bronze_path(self.root, feed)).where(F.col("batch_no") == self.batch_no)
+        """What the batch brought; by its id too, as a killed ingest may have left rows under the next one's number."""
+        is_mine = (F.col("batch_no") == self.batch_no) & (F.col("batch_id") == self.batch_id)
+        return delta.load(self.spark, bronze_path(self.root, feed)).where(is_mine)
 
     def before(self, table: Table) -> DataFrame:
         """What silver holds of earlier batches."""
@@ -107,7 +110,7 @@ Waiting = Callable[..., Batch]  # a batch of which only ``kept`` is missing
 
 def run(spark: SparkSession, config: Clean) -> tuple[int, ...]:
     """Cleans what waits; the numbers of the batches that are clean now."""
-    with job_run(spark, config.env.lake_root, "clean") as job:
+    with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "clean") as job:
         batches = _waiting(spark, config, job)
         if not batches:
             job.nothing_new("every batch that landed is clean; nothing is new")

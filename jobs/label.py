@@ -20,6 +20,7 @@ from tenure.contracts.gold import LABELS, member_days
 from tenure.contracts.silver import ORDER_LINES
 from tenure.lifecycle.calendar import labelled_days
 from tenure.spark.labels import churn_labels
+from tenure.spark.lock import only_writer
 from tenure.spark.news import news
 from tenure.spark.night import Night, night
 from tenure.spark.runs import JobRun, described, job_run
@@ -32,7 +33,7 @@ class Label(Settings):
 
 
 def run(spark: SparkSession, config: Label) -> None:
-    with job_run(spark, config.env.lake_root, "label") as job:
+    with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "label") as job:
         _label(night(spark, config.env, config.source), job)
 
 

@@ -7,7 +7,7 @@
 
 Readers see the release before until the last row is written. A refresh that was killed is undone by the next one, which
 begins where the last release stands. Exit codes: 0 done or nothing new, 2 wrong input, 3 a check refused the release,
-4 another refresh is running.
+4 another job is writing to this lake.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tenure.contracts.gold import member_days
 from tenure.contracts.shop import shop_from_json
 from tenure.errors import WrongInput
 from tenure.spark.checks import check
-from tenure.spark.lock import only_one
+from tenure.spark.lock import only_writer
 from tenure.spark.night import Night, night
 from tenure.spark.releases import last_release, rebuilt_tables, roll_back, write_release
 from tenure.spark.runs import JobRun, described, job_run
@@ -52,7 +52,7 @@ class Refresh(Settings):
 def run(spark: SparkSession, config: Refresh) -> str:
     """The id of the release that stands afterwards."""
     root = config.env.lake_root
-    with only_one(spark, f"{config.env.work}/refresh.lock"), job_run(spark, root, "refresh") as job:
+    with only_writer(spark, config.env), job_run(spark, root, "refresh") as job:
         before = last_release(spark, root)
         _check_shop(config.source, before)
         _roll_back(spark, config, before, job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import shutil
 from datetime import date
 from pathlib import Path
@@ -11,11 +12,12 @@ from tests.jobs import kiosk
 
 import ingest
 import refresh
+from tenure.config.env import Env
 from tenure.contracts import gold
 from tenure.contracts.silver import MEMBER_IDENTITIES
 from tenure.errors import Busy, Refused, WrongInput
 from tenure.lake.release import newest_release
-from tenure.spark.lock import only_one
+from tenure.spark.lock import only_writer
 
 # Six nights of Spark jobs before the first claim: minutes.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
@@ -143,8 +145,9 @@ def test_what_a_check_refuses_is_not_released_and_the_next_night_is(spark, secre
 
 
 def test_a_second_refresh_is_told_to_wait(spark, folder, tmp_path):
-    with only_one(spark, f"{tmp_path}/refresh.lock"), pytest.raises(Busy, match="another refresh is running"):
-        kiosk.refreshed(spark, tmp_path, kiosk.landed(0, folder), kiosk.FIRST)
+    another = contextvars.Context()  # nothing of what this run holds
+    with only_writer(spark, Env(work=str(tmp_path))), pytest.raises(Busy, match="another job is writing to this lake"):
+        another.run(kiosk.refreshed, spark, tmp_path, kiosk.landed(0, folder), kiosk.FIRST)
 
 
 def test_a_lake_keeps_its_buckets_and_its_shop(spark, by_nights, folder):
