@@ -42,7 +42,7 @@ def run(spark: SparkSession, config: BuildDays) -> None:
 
 def _tiles(build: Night, job: JobRun) -> None:
     table = contract(build.shop)
-    after = build.opened(table)
+    after = build.opened(table).through_batch
     lines, touches = build.read(ORDER_LINES), build.read(CAMPAIGN_TOUCHES)
     with described(build.spark, f"build_days: look for lines and touches after batch {after}"):
         fresh = news((lines, touches), after)
@@ -61,7 +61,7 @@ def _tiles(build: Night, job: JobRun) -> None:
 
 
 def _totals(build: Night, job: JobRun) -> None:
-    after = build.opened(MEMBER_TOTALS)
+    after = build.opened(MEMBER_TOTALS).through_batch
     tiles = build.read(contract(build.shop))
     standing = build.read(MEMBER_TOTALS).where(F.col("superseded_on").isNull())
     changed = tiles

@@ -37,7 +37,7 @@ def run(spark: SparkSession, config: BuildEvents) -> None:
 
 def _build(build: Night, job: JobRun) -> None:
     table = contract(build.shop)
-    after = build.opened(table)
+    after = build.opened(table).through_batch
     lines = build.read(ORDER_LINES)
     with described(build.spark, f"build_events: look for lines after batch {after}"):
         fresh = news((lines,), after)

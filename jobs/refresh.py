@@ -31,7 +31,7 @@ from tenure.config.source import Source
 from tenure.contracts.gold import member_days
 from tenure.contracts.shop import shop_from_json
 from tenure.errors import WrongInput
-from tenure.spark.checks import check
+from tenure.spark.checks import EVERYTHING, Written, check, written
 from tenure.spark.lock import only_writer
 from tenure.spark.night import Night, night
 from tenure.spark.releases import last_release, rebuilt_tables, roll_back, write_release
@@ -56,14 +56,24 @@ def run(spark: SparkSession, config: Refresh) -> str:
         before = last_release(spark, root)
         _check_shop(config.source, before)
         _roll_back(spark, config, before, job)
-        _land_and_clean(spark, config)
+        cleaned = _land_and_clean(spark, config)
         build = night(spark, config.env, config.source)
-        if before and _is_same(build, before):
+        if before and not cleaned and _is_same(build, before):
             job.nothing_new(f"nothing new; release {before['release_id']} stands")
             return str(before["release_id"])
         _build(spark, config)
-        check(build, config.source)
-        return _release(build, config.source, job)
+        tonight = _written(build, cleaned, before)
+        check(build, config.source, tonight)
+        return _release(build, config.source, tonight, job)
+
+
+def _written(build: Night, cleaned: tuple[int, ...], before: Row | None) -> Written:
+    """What tonight wrote: everything, where the contract or the settings for cleaning changed."""
+    if before is None or build.fingerprint != before["fingerprint"]:
+        return EVERYTHING
+    if any(number <= before["through_batch"] for number in cleaned):
+        return EVERYTHING
+    return written(build, before["through_batch"], before["last_complete_day"])
 
 
 def _check_shop(source: Source, before: Row | None) -> None:
@@ -91,10 +101,11 @@ def _roll_back(spark: SparkSession, config: Refresh, before: Row | None, job: Jo
         job.says(f"went back to {to}: what stood beyond it in {', '.join(undone)} was never released")
 
 
-def _land_and_clean(spark: SparkSession, config: Refresh) -> None:
+def _land_and_clean(spark: SparkSession, config: Refresh) -> tuple[int, ...]:
+    """The numbers of the batches that were cleaned tonight."""
     arrival = {"batch_id": config.batch_id, "arrived_on": config.arrived_on, "historical": config.historical}
     ingest.run(spark, ingest.Ingest(env=config.env, source=config.source, **arrival))
-    clean.run(spark, clean.Clean(env=config.env, source=config.source))
+    return clean.run(spark, clean.Clean(env=config.env, source=config.source))
 
 
 def _is_same(build: Night, before: Row) -> bool:
@@ -111,12 +122,16 @@ def _build(spark: SparkSession, config: Refresh) -> None:
     label.run(spark, label.Label(**where))
 
 
-def _release(build: Night, source: Source, job: JobRun) -> str:
+def _release(build: Night, source: Source, tonight: Written, job: JobRun) -> str:
     with described(build.spark, "refresh: write the release"):
         release_id = write_release(build, source, datetime.now(UTC))
-        tiles = build.read(member_days(build.shop)).where("superseded_on is null")
-        days, baskets = tiles.agg(F.count_if(F.col("visits") > 0), F.sum("baskets")).first() or (0, 0)
-    job.says(f"{days:,} member-days with {baskets:,} baskets, {baskets - days:,} of them a repeat on the same day")
+        tiles = tonight.of(build.read(member_days(build.shop)), member_days(build.shop)).where("superseded_on is null")
+        days, baskets = tiles.agg(F.count_if(F.col("visits") > 0), F.coalesce(F.sum("baskets"), F.lit(0))).first() or (
+            0,
+            0,
+        )
+    what = "member-days" if tonight == EVERYTHING else "member-days of days with news"
+    job.says(f"{days:,} {what} with {baskets:,} baskets, {baskets - days:,} of them a repeat on the same day")
     job.says(f"release {release_id}: through batch {build.through_batch}, days up to {build.last_complete_day}")
     return release_id
 

@@ -44,7 +44,7 @@ def test_rows_that_a_killed_ingest_left_are_in_no_other_batch(spark, tmp_path, m
 
 @pytest.fixture(scope="module")
 def corrected(spark, tmp_path_factory):
-    """Four batches of one day: an order, its member's registration and a product, both corrected, and all of it again."""
+    """Four batches of one day: an order, its member's registration and a product, both corrected, and an order more."""
     work = tmp_path_factory.mktemp("corrected")
     market.write_orders(work / "1" / "orders.csv", [ORDER])
     for folder, age, kind in (("2", 30, "sweet"), ("3", 31, "sour")):

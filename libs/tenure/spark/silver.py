@@ -93,7 +93,7 @@ def orders(
         .transform(filled, source, RAW_ORDERS)
         .transform(_identified, source)
         .transform(judged, _of_orders(source, newest_day))
-        .withColumn("corrects", F.lit(None).cast("long"))
+        .withColumns({"corrects": F.lit(None).cast("long"), "currency": F.lit(source.currency)})
         .select(*ORDER_LINES.names, *_VERDICT)
     )
     once = lines.transform(without_repeats, kept, "line_key", "whole").transform(
