@@ -10,10 +10,12 @@ import pytest
 from pyspark.sql import functions as F
 from tests.jobs import market
 
+from tenure.config.env import Env
 from tenure.contracts.control import CONSERVATION, QUARANTINE, REPLACED
-from tenure.contracts.silver import MEMBERS, ORDER_LINES, PRODUCTS
-from tenure.spark import delta
+from tenure.contracts.silver import MEMBERS, ORDER_LINES, PRODUCTS, SILVER_TABLES
+from tenure.spark import checks, delta
 from tenure.spark.features import known_before
+from tenure.spark.night import night
 
 ORDER = f"o0,{market.ANNA},apple,2026-03-01 10:00:00,2,200,s1"
 ARRIVED = date(2026, 3, 2)
@@ -137,3 +139,61 @@ def test_what_is_no_number_or_beyond_reason_never_becomes_money(spark, tmp_path)
         market.cleaned(spark, tmp_path, feeds=feeds, bounds=[], quarantine_limit=1)
         rules = {row["position"]: row["rule"] for row in market.rows(spark, tmp_path, QUARANTINE)}
         assert [rules.get(place, "kept") for place in range(len(paid))] == fate
+
+
+def test_mended_settings_clean_anew_and_leave_what_the_right_ones_would_have_left(spark, tmp_path):
+    orders = market.SOURCE["feeds"]["orders"]
+    wrong = {"orders": orders | {"columns": orders["columns"] | {"paid_minor": "cast(paid as bigint) * 100"}}}
+    right = {"orders": orders}
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER, ORDER.replace("o0", "o1")])
+    for work in (tmp_path / "mended", tmp_path / "right"):
+        market.landed(spark, work, tmp_path / "landing", feeds=right)
+    market.cleaned(spark, tmp_path / "mended", feeds=wrong)
+    assert {row["rule"] for row in market.rows(spark, tmp_path / "mended", QUARANTINE)} == set()
+
+    assert market.cleaned(spark, tmp_path / "mended", feeds=right) == (1,)
+    assert market.cleaned(spark, tmp_path / "mended", feeds=right) == ()
+    market.cleaned(spark, tmp_path / "right", feeds=right)
+
+    for table in (*SILVER_TABLES, QUARANTINE, REPLACED, CONSERVATION):
+        mended, expected = (
+            market.rows(spark, tmp_path / name, table) if market.path_of(tmp_path / name, table).is_dir() else []
+            for name in ("mended", "right")
+        )
+        assert mended == expected, table.name
+    (spent,) = {row["paid_minor"] for row in market.rows(spark, tmp_path / "mended", ORDER_LINES)}
+    assert spent == 200
+
+
+def test_what_a_writer_loses_or_doubles_after_the_count_breaks_the_equation(spark, tmp_path, monkeypatch):
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER.replace("o0", f"o{n}") for n in range(4)])
+    honest = delta.conform
+    faults = {
+        "losing": lambda rows: rows.where("order_id <> 'o1'"),
+        "doubling": lambda rows: rows.unionByName(rows.where("order_id = 'o1'")),
+    }
+    for name, fault in faults.items():
+        work = tmp_path / name
+        market.landed(spark, work, tmp_path / "landing")
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                delta,
+                "conform",
+                lambda rows, table, fault=fault: (
+                    fault(honest(rows, table)) if table == ORDER_LINES else honest(rows, table)
+                ),
+            )
+            market.cleaned(spark, work)
+        build = night(spark, Env(work=str(work)), market.source(work))
+        held = {"losing": 3, "doubling": 5}[name]
+        assert list(checks.lost_rows(build)) == [
+            f"order_lines holds {held} rows of raw_orders of batch 1, 4 were counted when they were written"
+        ]
+        if name == "losing":
+            assert not list(checks.lost_landings(build, market.source(work).feeds))
+            delta.load(spark, f"{work}/lake/bronze/raw_orders").limit(1).write.format("delta").mode("append").save(
+                f"{work}/lake/bronze/raw_orders"
+            )
+            assert list(checks.lost_landings(build, market.source(work).feeds)) == [
+                "bronze holds 5 rows of raw_orders of batch 1, 4 landed"
+            ]

@@ -105,17 +105,21 @@ def check(build: Night, source: Source, tonight: Written = EVERYTHING) -> None:
         raise Refused(f"not released: {'; '.join(faults)}. Readers keep the release before it")
 
 
+def _since(rows: DataFrame, after_batch: int) -> DataFrame:
+    return rows.where(F.col("batch_no") > after_batch) if after_batch else rows
+
+
 def lost_landings(build: Night, feeds: Mapping[str, Feed], after_batch: int = 0) -> Iterator[str]:
     """Bronze holds, of every batch and raw table, as many rows as were counted when they landed."""
     held: dict[tuple[int, str, str], int] = {}
     for name, feed in feeds.items():
         if not delta.is_table(build.spark, bronze_path(build.root, name)):
             continue
-        rows = delta.load(build.spark, bronze_path(build.root, name)).where(F.col("batch_no") > after_batch)
+        rows = _since(delta.load(build.spark, bronze_path(build.root, name)), after_batch)
         for row in rows.groupBy("batch_no", "batch_id").count().collect():
             key = (row["batch_no"], row["batch_id"], feed.table)
             held[key] = held.get(key, 0) + row["count"]
-    batches = build.read(BATCHES).where(F.col("batch_no") > after_batch).orderBy("batch_no").collect()
+    batches = _since(build.read(BATCHES), after_batch).orderBy("batch_no").collect()
     for batch in batches:
         for table, landed in sorted(batch["landed"].items()):
             found = held.get((batch["batch_no"], batch["batch_id"], table), 0)
@@ -127,10 +131,10 @@ def lost_rows(build: Night, after_batch: int = 0) -> Iterator[str]:
     """Landed = silver + duplicates + quarantined + netted, for every raw table of every batch that landed; and the
     tables hold, of each batch, what was counted when it was written."""
     counted = F.col("silver") + F.col("duplicates") + F.col("quarantined") + F.col("netted")
-    balances = build.read(CONSERVATION).where(F.col("batch_no") > after_batch)
+    balances = _since(build.read(CONSERVATION), after_batch)
     for row in balances.where(F.col("landed") != counted).orderBy("batch_no", "table").collect():
         yield f"{row['table']} of batch {row['batch_no']}: {row['landed']:,} rows landed, but their fates do not add up"
-    arrived = build.read(BATCHES).where(F.col("batch_no") > after_batch)
+    arrived = _since(build.read(BATCHES), after_batch)
     arrived = arrived.select("batch_id", F.explode("landed").alias("table", "arrived"))
     both = arrived.join(balances, ["batch_id", "table"], "left").where("arrived > 0 and not arrived <=> landed")
     for row in both.collect():
@@ -159,7 +163,7 @@ def _held(build: Night, table: Table, of_raw: Column, after_batch: int) -> dict[
     """Rows by batch and raw table."""
     if not delta.exists(build.spark, build.root, table):
         return {}
-    rows = build.read(table).where(F.col("batch_no") > after_batch)
+    rows = _since(build.read(table), after_batch)
     if table == MEMBERS:  # those who were only seen stand beside those who registered: they never landed
         rows = rows.where(~F.array_contains("flags", rules.FIRST_SEEN))
     found = rows.groupBy("batch_no", of_raw.alias("raw")).count().collect()
@@ -168,7 +172,7 @@ def _held(build: Night, table: Table, of_raw: Column, after_batch: int) -> dict[
 
 def too_much_quarantined(build: Night, limit: float, after_batch: int = 0) -> Iterator[str]:
     share = F.col("quarantined") / F.col("landed")
-    balances = build.read(CONSERVATION).where(F.col("batch_no") > after_batch)
+    balances = _since(build.read(CONSERVATION), after_batch)
     over = balances.where((F.col("landed") > 0) & (share > limit)).withColumn("share", share)
     for row in over.orderBy("batch_no").collect():
         yield (
