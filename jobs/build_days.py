@@ -19,6 +19,7 @@ from tenure.contracts.gold import MEMBER_TOTALS
 from tenure.contracts.gold import member_days as contract
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, ORDER_LINES
 from tenure.spark.days import member_days
+from tenure.spark.lock import only_writer
 from tenure.spark.news import days_with_news, news
 from tenure.spark.night import Night, night
 from tenure.spark.parts import MEMBER_DAY
@@ -33,7 +34,7 @@ class BuildDays(Settings):
 
 
 def run(spark: SparkSession, config: BuildDays) -> None:
-    with job_run(spark, config.env.lake_root, "build_days") as job:
+    with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "build_days") as job:
         build = night(spark, config.env, config.source)
         _tiles(build, job)
         _totals(build, job)
@@ -41,7 +42,7 @@ def run(spark: SparkSession, config: BuildDays) -> None:
 
 def _tiles(build: Night, job: JobRun) -> None:
     table = contract(build.shop)
-    after = build.opened(table)
+    after = build.opened(table).through_batch
     lines, touches = build.read(ORDER_LINES), build.read(CAMPAIGN_TOUCHES)
     with described(build.spark, f"build_days: look for lines and touches after batch {after}"):
         fresh = news((lines, touches), after)
@@ -60,7 +61,7 @@ def _tiles(build: Night, job: JobRun) -> None:
 
 
 def _totals(build: Night, job: JobRun) -> None:
-    after = build.opened(MEMBER_TOTALS)
+    after = build.opened(MEMBER_TOTALS).through_batch
     tiles = build.read(contract(build.shop))
     standing = build.read(MEMBER_TOTALS).where(F.col("superseded_on").isNull())
     changed = tiles

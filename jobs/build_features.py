@@ -20,9 +20,9 @@ from tenure.config.settings import Settings
 from tenure.config.source import Source
 from tenure.contracts import gold
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, MEMBERS, ORDER_LINES
-from tenure.contracts.table import Table
 from tenure.lifecycle.calendar import as_of_days
 from tenure.spark.features import member_features
+from tenure.spark.lock import only_writer
 from tenure.spark.news import news
 from tenure.spark.night import Night, night
 from tenure.spark.runs import JobRun, described, job_run
@@ -35,7 +35,7 @@ class BuildFeatures(Settings):
 
 
 def run(spark: SparkSession, config: BuildFeatures) -> None:
-    with job_run(spark, config.env.lake_root, "build_features") as job:
+    with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "build_features") as job:
         _build(night(spark, config.env, config.source), job)
 
 
@@ -43,9 +43,9 @@ def _build(build: Night, job: JobRun) -> None:
     table = gold.member_features(build.shop)
     wanted = as_of_days(build.shop, build.last_complete_day)
     with described(build.spark, "build_features: look for as_of days to build"):
-        after = build.opened(table)
-        present = _present(build, table) if after else set()
-        stale = _stale(build, after, tuple(sorted(present))) if after else ()
+        after, up_to = build.opened(table)
+        present = set(as_of_days(build.shop, up_to)) if up_to else set()
+        stale = _stale(build, after, tuple(sorted(present))) if up_to else ()
     due = tuple(day for day in wanted if day not in present or day in stale)
     dropped = tuple(sorted(present - set(wanted)))  # the newest as_of of an earlier night, off the grid
     if not due and not dropped:
@@ -53,13 +53,8 @@ def _build(build: Night, job: JobRun) -> None:
         return
     with described(build.spark, f"build_features: {len(due)} as_of days, {dropped} dropped"):
         written = build.replace_as_of(_features(build, due), table, (*due, *dropped))
-    job.read["member_days"] = build.read(gold.member_days(build.shop)).count()
     job.wrote["member_features"] = written
     job.says(f"{written:,} rows for {len(due)} as_of days up to {wanted[-1]}, {len(dropped)} dropped")
-
-
-def _present(build: Night, table: Table) -> set[date]:
-    return {row["as_of"] for row in build.read(table).select("as_of").distinct().collect()}
 
 
 def _stale(build: Night, after: int, present: tuple[date, ...]) -> tuple[date, ...]:

@@ -17,6 +17,7 @@ from tenure.config.source import Source
 from tenure.contracts.gold import interactions as contract
 from tenure.contracts.silver import ORDER_LINES
 from tenure.spark.interactions import interactions
+from tenure.spark.lock import only_writer
 from tenure.spark.news import days_with_news, news
 from tenure.spark.night import Night, night
 from tenure.spark.parts import MEMBER_DAY
@@ -30,13 +31,13 @@ class BuildInteractions(Settings):
 
 
 def run(spark: SparkSession, config: BuildInteractions) -> None:
-    with job_run(spark, config.env.lake_root, "build_interactions") as job:
+    with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "build_interactions") as job:
         _build(night(spark, config.env, config.source), job)
 
 
 def _build(build: Night, job: JobRun) -> None:
     table = contract(build.shop)
-    after = build.opened(table)
+    after = build.opened(table).through_batch
     lines = build.read(ORDER_LINES)
     with described(build.spark, f"build_interactions: look for lines after batch {after}"):
         fresh = news((lines,), after)

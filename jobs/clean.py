@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial, reduce
 from zoneinfo import ZoneInfo
 
@@ -27,7 +27,15 @@ from tenure.config.source import Feed, Source
 from tenure.contracts import rules
 from tenure.contracts.control import BATCHES, CONSERVATION, QUARANTINE, REPLACED
 from tenure.contracts.landing import RAW_CAMPAIGNS, RAW_MEMBERS, RAW_ORDERS, RAW_PRODUCTS, RAW_TABLES, RAW_TOUCHES
-from tenure.contracts.silver import CAMPAIGN_TOUCHES, CAMPAIGNS, MEMBER_IDENTITIES, MEMBERS, ORDER_LINES, PRODUCTS
+from tenure.contracts.silver import (
+    CAMPAIGN_TOUCHES,
+    CAMPAIGNS,
+    MEMBER_IDENTITIES,
+    MEMBERS,
+    ORDER_LINES,
+    PRODUCTS,
+    SILVER_TABLES,
+)
 from tenure.contracts.table import Table
 from tenure.errors import Refused
 from tenure.lake.layout import bronze_path
@@ -36,7 +44,9 @@ from tenure.spark import conservation, delta, silver
 from tenure.spark.cleaning import DUPLICATE, NETTED, QUARANTINED
 from tenure.spark.conservation import Balance
 from tenure.spark.kept import Kept
+from tenure.spark.lock import only_writer
 from tenure.spark.mapping import mapped
+from tenure.spark.night import emptied
 from tenure.spark.pseudonyms import member_key
 from tenure.spark.runs import JobRun, described, job_run
 from tenure.spark.schema import struct
@@ -81,7 +91,9 @@ class Batch:
         return delta.is_table(self.spark, bronze_path(self.root, feed))
 
     def bronze(self, feed: str) -> DataFrame:
-        return delta.load(self.spark, bronze_path(self.root, feed)).where(F.col("batch_no") == self.batch_no)
+        """What the batch brought; by its id too, as a killed ingest may have left rows under the next one's number."""
+        is_mine = (F.col("batch_no") == self.batch_no) & (F.col("batch_id") == self.batch_id)
+        return delta.load(self.spark, bronze_path(self.root, feed)).where(is_mine)
 
     def before(self, table: Table) -> DataFrame:
         """What silver holds of earlier batches."""
@@ -107,7 +119,7 @@ Waiting = Callable[..., Batch]  # a batch of which only ``kept`` is missing
 
 def run(spark: SparkSession, config: Clean) -> tuple[int, ...]:
     """Cleans what waits; the numbers of the batches that are clean now."""
-    with job_run(spark, config.env.lake_root, "clean") as job:
+    with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "clean") as job:
         batches = _waiting(spark, config, job)
         if not batches:
             job.nothing_new("every batch that landed is clean; nothing is new")
@@ -118,6 +130,8 @@ def _waiting(spark: SparkSession, config: Clean, job: JobRun) -> list[Waiting]:
     root, source = config.env.lake_root, config.source
     for table in (BATCHES, CONSERVATION):
         delta.create(spark, root, table)
+    with described(spark, "clean: look whether the settings changed"):
+        _begin_anew_under_new_settings(spark, root, source, job)
     secret = secrets.make_secret(secrets.MEMBER_KEY, config.env.secrets_folder).encode()
     with described(spark, "clean: look up batches that wait"):
         done = delta.read(spark, root, CONSERVATION).select("batch_no").distinct()
@@ -125,6 +139,19 @@ def _waiting(spark: SparkSession, config: Clean, job: JobRun) -> list[Waiting]:
     shared = {"spark": spark, "root": root, "source": source, "secret": secret, "job": job}
     told = ("batch_id", "batch_no", "ingested_at", "landed")
     return [partial(Batch, **shared, **{name: row[name] for name in told}) for row in rows]
+
+
+def _begin_anew_under_new_settings(spark: SparkSession, root: str, source: Source, job: JobRun) -> None:
+    """Empties what other settings cleaned, ``conservation`` first: what it does not name waits to be cleaned."""
+    held = delta.read(spark, root, CONSERVATION)
+    of_old = "cleaning" not in held.columns
+    by = {None} if of_old else {row["cleaning"] for row in held.select("cleaning").distinct().collect()}
+    if by == {source.cleaning}:
+        return
+    tables = (CONSERVATION, *SILVER_TABLES, QUARANTINE, REPLACED)
+    gone = [table.name for table in tables if delta.exists(spark, root, table) and emptied(spark, root, table)]
+    if gone:
+        job.says(f"{', '.join(gone)} were cleaned by other settings or not to the end: every batch is cleaned anew")
 
 
 def _clean(waiting: Waiting) -> int:
@@ -153,6 +180,7 @@ class Written:
     judged: DataFrame
     silver: int
     rules: dict[str, int]
+    newest_day: date | None
 
 
 def _write_campaigns(batch: Batch) -> Written | None:
@@ -214,9 +242,13 @@ def _write(batch: Batch, raw: Table, table: Table, judged: DataFrame, beside: Da
         kept = kept.unionByName(beside.withColumn("has_landed", F.lit(False)), allowMissingColumns=True)
     flags = _flags(batch.source, raw)
     counts = {f"flag_{n}": F.count_if(F.array_contains("flags", flag)) for n, flag in enumerate(flags)}
-    found = _put(batch, table, kept, counts | {"silver": F.count_if("has_landed")})
+    counts["silver"] = F.count_if("has_landed")
+    if table == ORDER_LINES:
+        counts["newest_day"] = F.max(F.unix_date("day"))
+    found = _put(batch, table, kept, counts)
+    newest_day = date(1970, 1, 1) + timedelta(days=found["newest_day"]) if found.get("newest_day") else None
     held = {flag: found[f"flag_{n}"] for n, flag in enumerate(flags) if found[f"flag_{n}"]}
-    return Written(raw=raw, judged=judged, silver=found["silver"], rules=held)
+    return Written(raw=raw, judged=judged, silver=found["silver"], rules=held, newest_day=newest_day)
 
 
 def _put(batch: Batch, table: Table, rows: DataFrame, counts: Mapping[str, Column]) -> delta.Counts:
@@ -316,6 +348,8 @@ def _balance(
         quarantined=found.get((table, QUARANTINED), 0),
         netted=found.get((table, NETTED), 0),
         rules=by_rule.get(table, {}),
+        newest_day=part.newest_day if part else None,
+        cleaning=batch.source.cleaning,
     )
 
 

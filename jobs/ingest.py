@@ -22,6 +22,7 @@ from tenure.config.source import Source
 from tenure.contracts.control import BATCHES
 from tenure.spark import delta
 from tenure.spark.landing import Arrival, Landing, land, landing
+from tenure.spark.lock import only_writer
 from tenure.spark.mapping import check_mapping, check_rules
 from tenure.spark.runs import JobRun, described, job_run
 from tenure.spark.schema import struct
@@ -40,7 +41,7 @@ class Ingest(Settings):
 
 def run(spark: SparkSession, config: Ingest) -> bool:
     """Lands the batch; whether there was anything new."""
-    with job_run(spark, config.env.lake_root, "ingest") as job:
+    with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "ingest") as job:
         brought = landing(config.source)
         check_rules(spark, config.source)  # clean would stumble over them, after all has been written
         arrival = _arrival(spark, config, brought)

@@ -20,8 +20,9 @@ from tenure.contracts.gold import LABELS, member_days
 from tenure.contracts.silver import ORDER_LINES
 from tenure.lifecycle.calendar import labelled_days
 from tenure.spark.labels import churn_labels
+from tenure.spark.lock import only_writer
 from tenure.spark.news import news
-from tenure.spark.night import Night, night
+from tenure.spark.night import Built, Night, night
 from tenure.spark.runs import JobRun, described, job_run
 from tenure.spark.session import session
 
@@ -32,15 +33,15 @@ class Label(Settings):
 
 
 def run(spark: SparkSession, config: Label) -> None:
-    with job_run(spark, config.env.lake_root, "label") as job:
+    with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "label") as job:
         _label(night(spark, config.env, config.source), job)
 
 
 def _label(build: Night, job: JobRun) -> None:
     matured = labelled_days(build.shop, build.last_complete_day)
-    after = build.opened(LABELS)
+    built = build.opened(LABELS)
     with described(build.spark, "label: look for as_of days that matured or changed"):
-        due = _due(build, matured, after)
+        due = _due(build, matured, built)
     if not due:
         job.nothing_new(f"labels of all {len(matured)} matured as_of days are there")
         return
@@ -51,11 +52,11 @@ def _label(build: Night, job: JobRun) -> None:
     job.says(f"{written:,} labels for {len(due)} of {len(matured)} matured as_of days")
 
 
-def _due(build: Night, matured: tuple[date, ...], after: int) -> tuple[date, ...]:
-    if not after:
+def _due(build: Night, matured: tuple[date, ...], built: Built) -> tuple[date, ...]:
+    if not built.last_complete_day:
         return matured
-    labelled = {row["as_of"] for row in build.read(LABELS).select("as_of").distinct().collect()}
-    fresh = news((build.read(ORDER_LINES),), after)
+    labelled = set(labelled_days(build.shop, built.last_complete_day))
+    fresh = news((build.read(ORDER_LINES),), built.through_batch)
     changed = {*fresh.seen_at(matured), *fresh.fell_into(matured, build.shop.horizon_days)}
     return tuple(day for day in matured if day not in labelled or day in changed)
 

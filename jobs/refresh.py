@@ -7,7 +7,7 @@
 
 Readers see the release before until the last row is written. A refresh that was killed is undone by the next one, which
 begins where the last release stands. Exit codes: 0 done or nothing new, 2 wrong input, 3 a check refused the release,
-4 another refresh is running.
+4 another job is writing to this lake.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from tenure.config.settings import Settings
 from tenure.config.source import Source
 from tenure.contracts.shop import shop_from_json
 from tenure.errors import WrongInput
-from tenure.spark.checks import check
-from tenure.spark.lock import only_one
+from tenure.spark.checks import EVERYTHING, Written, check, written
+from tenure.spark.lock import only_writer
 from tenure.spark.night import Night, night
 from tenure.spark.releases import last_release, rebuilt_tables, roll_back, write_release
 from tenure.spark.runs import JobRun, described, job_run
@@ -50,18 +50,28 @@ class Refresh(Settings):
 def run(spark: SparkSession, config: Refresh) -> str:
     """The id of the release that stands afterwards."""
     root = config.env.lake_root
-    with only_one(spark, f"{config.env.work}/refresh.lock"), job_run(spark, root, "refresh") as job:
+    with only_writer(spark, config.env), job_run(spark, root, "refresh") as job:
         before = last_release(spark, root)
         _check_shop(config.source, before)
         _roll_back(spark, config, before, job)
-        _land_and_clean(spark, config)
+        cleaned = _land_and_clean(spark, config)
         build = night(spark, config.env, config.source)
-        if before and _is_same(build, before):
+        if before and not cleaned and _is_same(build, before):
             job.nothing_new(f"nothing new; release {before['release_id']} stands")
             return str(before["release_id"])
         _build(spark, config)
-        check(build, config.source)
+        tonight = _written(build, cleaned, before)
+        check(build, config.source, tonight)
         return _release(build, config.source, job)
+
+
+def _written(build: Night, cleaned: tuple[int, ...], before: Row | None) -> Written:
+    """What tonight wrote: everything, where the contract or the settings for cleaning changed."""
+    if before is None or build.fingerprint != before["fingerprint"]:
+        return EVERYTHING
+    if any(number <= before["through_batch"] for number in cleaned):
+        return EVERYTHING
+    return written(build, before["through_batch"], before["last_complete_day"])
 
 
 def _check_shop(source: Source, before: Row | None) -> None:
@@ -89,10 +99,11 @@ def _roll_back(spark: SparkSession, config: Refresh, before: Row | None, job: Jo
         job.says(f"went back to {to}: what stood beyond it in {', '.join(undone)} was never released")
 
 
-def _land_and_clean(spark: SparkSession, config: Refresh) -> None:
+def _land_and_clean(spark: SparkSession, config: Refresh) -> tuple[int, ...]:
+    """The numbers of the batches that were cleaned tonight."""
     arrival = {"batch_id": config.batch_id, "arrived_on": config.arrived_on, "historical": config.historical}
     ingest.run(spark, ingest.Ingest(env=config.env, source=config.source, **arrival))
-    clean.run(spark, clean.Clean(env=config.env, source=config.source))
+    return clean.run(spark, clean.Clean(env=config.env, source=config.source))
 
 
 def _is_same(build: Night, before: Row) -> bool:

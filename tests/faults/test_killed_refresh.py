@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 400
 EVERY_TABLE = (
     *("bronze/raw_products", "bronze/raw_orders", "control/batches"),
-    *("silver/products", "silver/order_lines", "silver/members", "silver/member_identities"),
+    *("silver/products", "silver/order_lines", "silver/campaign_touches", "silver/members", "silver/member_identities"),
     *("control/quarantine", "control/replaced", "control/conservation"),
     *("gold/member_days", "gold/member_totals", "gold/member_features", "gold/member_events", "gold/interactions"),
     "gold/labels",

@@ -1,4 +1,4 @@
-"""A kiosk of six members and its nights: landing files small enough to read, for tests of whole refreshes."""
+"""A kiosk of seven members and its nights: landing files small enough to read, for tests of whole refreshes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tenure.lake.release import newest_release
 SECRET = "a secret of the kiosk"
 SOURCE: dict[str, Any] = {
     "name": "kiosk",
-    "says": "six members and four products",
+    "says": "seven members and four products",
     "currency": "EUR",
     "calendar": "Europe/Berlin",
-    "lacks": ["discounts", "demographics", "campaigns"],
+    "lacks": ["discounts"],
     "categories": ["food", "fuel"],
     "windows_days": [3, 7, 21],
     "churn": {"activity_days": 21, "horizon_days": 7},
@@ -33,6 +33,30 @@ SOURCE: dict[str, Any] = {
     "buckets": 2,
     "quarantine_limit": 0.2,
     "feeds": {
+        "members": {
+            "table": "raw_members",
+            "files": ["members.csv"],
+            "columns": {"member_id": "member", "registered_on": "cast(since as date)", "age_band": "age"},
+        },
+        "campaigns": {
+            "table": "raw_campaigns",
+            "files": ["campaigns.csv"],
+            "columns": {
+                "campaign_id": "campaign",
+                "starts_on": "cast(first as date)",
+                "ends_on": "cast(last as date)",
+            },
+        },
+        "touches": {
+            "table": "raw_touches",
+            "files": ["touches.csv"],
+            "columns": {
+                "member_id": "member",
+                "campaign_id": "campaign",
+                "touch_kind": "kind",
+                "touched_on": "cast(at as date)",
+            },
+        },
         "products": {
             "table": "raw_products",
             "files": ["products.csv"],
@@ -71,6 +95,9 @@ class Night:
     orders: str
     products: str | None = None
     arrived_on: date | None = None
+    members: str | None = None
+    campaigns: str | None = None
+    touches: str | None = None
 
 
 # order, member, product, time in UTC, quantity, cents
@@ -90,8 +117,12 @@ d3,dan,milk,2026-02-09 12:00:00,1,120
 x1,,bread,2026-02-01 12:00:00,1,300
 """,
     products=PRODUCTS,
+    members="ann,2026-01-01,30\nbob,2026-01-03,40\ngus,2026-01-20,50\n",
+    campaigns="spring,2026-01-30,2026-02-20\n",
+    touches="ann,spring,targeted,\nbob,spring,targeted,\nann,spring,redeemed,2026-02-03\n",
 )
-# Eve and tea are new; Bob's line of 5 February comes late; Ann's gas and Dan's second bread are taken back.
+# Eve and tea are new, Eve registers on the day on which she is seen, Ann is a year older;
+# Bob's line of 5 February comes late; Ann's gas and Dan's second bread are taken back.
 SECOND = Night(
     """\
 e1,eve,bread,2026-02-13 09:00:00,1,300
@@ -102,6 +133,8 @@ r2,dan,bread,2026-02-15 12:00:00,-1,-300
 """,
     products="product_id,name,category,since\ntea,Tea,food,2026-02-16\n",
     arrived_on=date(2026, 2, 16),
+    members="eve,2026-02-12,20\nann,2026-01-01,31\n",
+    touches="bob,spring,redeemed,2026-02-14\nann,spring,targeted,\n",
 )
 # Milk becomes fuel, which must not move what was sold before; Fay is new.
 THIRD = Night(
@@ -113,6 +146,9 @@ r3,ann,bread,2026-02-21 09:00:00,-1,-300
 """,
     products="product_id,name,category,since\nmilk,Milk,fuel,2026-02-18\n",
     arrived_on=date(2026, 2, 23),
+    members="fay,2026-02-17,\nbob,2026-01-03,40\n",
+    campaigns="spring,2026-01-30,2026-03-01\n",
+    touches="eve,spring,targeted,2026-02-20\n",
 )
 # A forgotten file of January, which serving of that time is taken to have known.
 FORGOTTEN = Night("c0,cyd,bread,2026-01-08 11:00:00,1,300\n")
@@ -124,6 +160,10 @@ def land(folder: Path, night: Night) -> Path:
     (folder / "orders.csv").write_text("order_id,member_id,product_id,at,quantity,paid\n" + night.orders)
     if night.products:
         (folder / "products.csv").write_text(night.products)
+    headers = {"members": "member,since,age", "campaigns": "campaign,first,last", "touches": "member,campaign,kind,at"}
+    for name, header in headers.items():
+        if rows := getattr(night, name):
+            (folder / f"{name}.csv").write_text(f"{header}\n{rows}")
     return folder
 
 

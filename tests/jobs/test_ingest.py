@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import datetime
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from tests.jobs import market
 
+from tenure.config.env import Env
 from tenure.contracts.control import BATCHES, JOB_RUNS
-from tenure.errors import WrongInput
+from tenure.errors import Busy, WrongInput
+from tenure.spark.lock import only_writer
 
 ORDER = f"o0,{market.ANNA},apple,2026-03-01 10:00:00,2,200,s1"
 
@@ -79,6 +82,16 @@ def test_times_of_nanoseconds_and_names_with_blanks_land(spark, tmp_path):
     assert market.landed(spark, tmp_path, tmp_path / "landing", feeds=feeds)
     (row,) = market.bronze(spark, tmp_path, "orders")
     assert row["landed"] == {"Order No.": "o0", "at": at}
+
+
+def test_one_job_at_a_time_writes_to_a_lake(spark, tmp_path):
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
+    another = contextvars.Context()  # nothing of what this run holds
+    with only_writer(spark, Env(work=str(tmp_path))):
+        for run in (market.landed, market.cleaned):
+            with pytest.raises(Busy, match="another job is writing to this lake"):
+                another.run(run, spark, tmp_path, *([tmp_path / "landing"] if run is market.landed else []))
+        assert market.landed(spark, tmp_path, tmp_path / "landing")  # as a refresh does, which holds the lake
 
 
 def refused(spark, work: Path, match: str, **settings) -> None:

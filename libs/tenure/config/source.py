@@ -18,7 +18,8 @@ from tenure.config.settings import Settings
 from tenure.contracts import rules
 from tenure.contracts.landing import RAW_PRODUCTS, RAW_TABLES, RAW_TOUCHES
 from tenure.contracts.shop import Shop
-from tenure.contracts.table import Has, Table
+from tenure.contracts.silver import SILVER_TABLES
+from tenure.contracts.table import Has, Table, fingerprint
 from tenure.errors import WrongInput
 
 MOST_CATEGORIES = 63  # one bit each of a 64-bit integer, and one for all others
@@ -236,7 +237,7 @@ class Source(Settings):
     split: SplitByTime | SplitByCounts
     buckets: int = Field(default=8, ge=1)
     historical: bool = False  # whether a batch without a day of arrival is a load of the past
-    last_complete_day: date | None = None  # by default the newest day known of
+    last_complete_day: date | None = None  # by default the newest day known of, before a live batch arrived
     quarantine_limit: float = Field(default=0.05, ge=0, le=1)  # share of a batch's rows of a table
     feeds: dict[str, Feed]
     gaps: tuple[Gap, ...] = ()
@@ -280,6 +281,16 @@ class Source(Settings):
             categories=self.categories,
             lacks=self.lacks,
         )
+
+    @property
+    def cleaning(self) -> str:
+        """Changes with everything that decides what becomes of a row that landed: what was cleaned under another one is
+        cleaned anew. Not with ``last_complete_day``, which moves every night."""
+        said = ("calendar", "currency", "lacks", "gaps", "bounds", "rules")
+        of_feeds = {"table", "timezone", "columns", "key"}
+        feeds = {name: feed.model_dump(mode="json", include=of_feeds) for name, feed in self.feeds.items()}
+        settings = self.model_dump(mode="json", include=set(said))
+        return fingerprint((*RAW_TABLES, *SILVER_TABLES), feeds=feeds, **settings)
 
     @property
     def folder(self) -> Path:

@@ -76,6 +76,17 @@ CONSERVATION = Table(
             )
         ),
         Column(name="rules", kind=Kind.COUNTS_BY_NAME, says="rows by the rule that marked, changed or took them"),
+        Column(
+            name="newest_day",
+            kind=Kind.DAY,
+            says="the newest day on which a row that silver holds happened; null where none did",
+            nullable=True,
+        ),
+        Column(
+            name="cleaning",
+            kind=Kind.TEXT,
+            says="fingerprint of the settings that decided; under others every batch is cleaned anew",
+        ),
     ),
 )
 JOB_RUNS = Table(

@@ -80,6 +80,8 @@ RAW_PRODUCTS = _raw(
         says="whether it makes sense to recommend: not fuel, a coupon, postage, a fee",
     ),
 )
+_MOST_MINOR = 1e12  # nobody pays ten thousand million for a line; nine million such lines still fit into a sum
+
 RAW_ORDERS = _raw(
     "raw_orders",
     "Order lines, and the lines that cancel or return them.",
@@ -101,7 +103,14 @@ RAW_ORDERS = _raw(
         low=-1e6,
         high=1e6,
     ),
-    Column(name="paid_minor", kind=Kind.MONEY, unit="minor", says="paid for the line, after discounts"),
+    Column(
+        name="paid_minor",
+        kind=Kind.MONEY,
+        unit="minor",
+        says="paid for the line, after discounts",
+        low=-_MOST_MINOR,
+        high=_MOST_MINOR,
+    ),
     Column(
         name="discount_minor",
         kind=Kind.MONEY,
@@ -109,6 +118,7 @@ RAW_ORDERS = _raw(
         says="taken off by the shop's own prices and loyalty card",
         nullable=True,
         low=0,
+        high=_MOST_MINOR,
         needs=Has.DISCOUNTS,
     ),
     Column(
@@ -118,6 +128,7 @@ RAW_ORDERS = _raw(
         says="taken off by coupons",
         nullable=True,
         low=0,
+        high=_MOST_MINOR,
         needs=Has.DISCOUNTS,
     ),
     Column(name="store_id", kind=Kind.TEXT, says="store or channel", nullable=True),

@@ -39,7 +39,8 @@ RULES: Mapping[str, str] = {
     POSITIVE_RETURN: "a return that brings goods or money instead of taking them back; quarantined",
     EXACT_DUPLICATE: "the batch holds the same row before it; dropped for that one",
     KEY_DUPLICATE: "the batch holds another row with the same key before it; dropped for that one",
-    LANDED_BEFORE: "an earlier batch brought a row with the same key; dropped for that one",
+    LANDED_BEFORE: "an earlier batch brought a row with the same key (a version: for the same day, saying the same); "
+    "dropped for that one",
     UNCHANGED: "a version that says what the version before it says; dropped for that one",
     TAKEN_BACK_SAME_DAY: "a sale and the return of all of it, both known on one day: together they come to nothing",
     RETURN_WITHOUT_SALE: "a return of something that the member had not bought, or not as much; quarantined",

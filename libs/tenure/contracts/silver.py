@@ -31,8 +31,11 @@ LINEAGE = (BATCH_ID, BATCH_NO, POSITION)
 MEMBERS = Table(
     name="members",
     layer=Layer.SILVER,
-    says="Versions of what is known of a member; the newest one known before a day counts on that day.",
-    key=("member_key", "known_on"),
+    says=(
+        "Versions of what is known of a member; the newest one known before a day counts on that day, and of several "
+        "known on one day the newest batch's. The flag first_seen marks a member without a row of registration so far."
+    ),
+    key=("member_key", "known_on", "batch_no"),
     columns=(
         MEMBER_KEY,
         Column(name="registered_on", kind=Kind.DAY, says="day of registration", nullable=True),
@@ -52,8 +55,11 @@ MEMBER_IDENTITIES = Table(
 PRODUCTS = Table(
     name="products",
     layer=Layer.SILVER,
-    says="Versions of the catalogue; the newest one known by a line's known_on is that line's.",
-    key=("product_id", "known_on"),
+    says=(
+        "Versions of the catalogue; the newest one known by a line's known_on is that line's, and of several known on "
+        "one day the newest batch's."
+    ),
+    key=("product_id", "known_on", "batch_no"),
     columns=(*RAW_PRODUCTS.columns[:-1], KNOWN_ON, FLAGS, *LINEAGE),
 )
 ORDER_LINES = Table(
@@ -74,6 +80,7 @@ ORDER_LINES = Table(
         ),
         Column(name="hour", kind=Kind.COUNT, says="the shop's local hour", low=0, high=23, needs=Has.HOURS),
         RAW_ORDERS.column("quantity"),
+        Column(name="currency", kind=Kind.TEXT, says="ISO code of the currency of the line's money: the shop's"),
         RAW_ORDERS.column("paid_minor"),
         RAW_ORDERS.column("discount_minor"),
         RAW_ORDERS.column("coupon_minor"),
@@ -95,8 +102,8 @@ ORDER_LINES = Table(
 CAMPAIGNS = Table(
     name="campaigns",
     layer=Layer.SILVER,
-    says="Versions of campaigns and how long they ran.",
-    key=("campaign_id", "known_on"),
+    says="Versions of campaigns and how long they ran; of several known on one day the newest batch's counts.",
+    key=("campaign_id", "known_on", "batch_no"),
     columns=(*RAW_CAMPAIGNS.columns[:-1], KNOWN_ON, FLAGS, *LINEAGE),
 )
 CAMPAIGN_TOUCHES = Table(

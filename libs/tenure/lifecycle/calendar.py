@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 from tenure.contracts.shop import Shop
+
+
+def last_complete_day(batches: Iterable[tuple[date | None, date | None]]) -> date | None:
+    """The newest day of which everything expected is in, so far as ``(arrived_on, newest_day)`` of each batch tell.
+
+    The day on which a live batch arrives has not passed yet: of those batches the newest day seen counts, but none
+    from the newest arrival on. A load of the past is taken to hold whole days.
+    """
+    told = [(arrived, newest) for arrived, newest in batches if newest is not None]
+    loaded = [newest for arrived, newest in told if arrived is None]
+    live = [(arrived, newest) for arrived, newest in told if arrived is not None]
+    if live:
+        arrived_last = max(arrived for arrived, _ in live)
+        loaded.append(min(max(newest for _, newest in live), arrived_last - timedelta(days=1)))
+    return max(loaded, default=None)
 
 
 def newest_as_of(last_complete_day: date) -> date:

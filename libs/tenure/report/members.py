@@ -182,7 +182,7 @@ def _offer(release: Release, member: Member, answers: pa.Table, catalogue: dict[
 def _catalogue(release: Release) -> dict[str, tuple[str, str]]:
     """Name and kind of every product that can be recommended, as known last."""
     columns = ["product_id", "product_name", "product_type", "category"]
-    rows = release.read(PRODUCTS, columns, where="is_recommendable", order_by=["known_on"]).to_pylist()
+    rows = release.read(PRODUCTS, columns, where="is_recommendable", order_by=["known_on", "batch_no"]).to_pylist()
     return {
         row["product_id"]: (
             row["product_name"] or row["product_type"] or row["product_id"],

@@ -93,7 +93,7 @@ def read_catalogue(release: Release) -> pa.Table:
     """Every product as it was known before the newest ``as_of``, sorted by its id (columns of ``STORE_PRODUCTS``)."""
     names = (*STORE_PRODUCTS.names, "known_on")
     known = f"known_on < DATE '{release.newest_as_of}'"
-    versions = release.read(PRODUCTS, names, where=known, order_by=("product_id", "known_on"))
+    versions = release.read(PRODUCTS, names, where=known, order_by=("product_id", "known_on", "batch_no"))
     ids = versions["product_id"].to_numpy(zero_copy_only=False)
     is_newest = np.append(ids[1:] != ids[:-1], [True]) if len(ids) else np.zeros(0, dtype=bool)
     return versions.filter(pa.array(is_newest)).select(STORE_PRODUCTS.names).cast(arrow(STORE_PRODUCTS))

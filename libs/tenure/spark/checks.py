@@ -1,58 +1,179 @@
-"""What must hold before a night is released: each check gives a sentence for what does not."""
+"""What must hold before a night is released: each check gives a sentence for what does not.
+
+A night answers for what it wrote; a first one, and one that began anew, for everything.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from tenure.config.source import Source
-from tenure.contracts import gold
+from tenure.config.source import Feed, Source
+from tenure.contracts import gold, rules
 from tenure.contracts.control import BATCHES, CONSERVATION, QUARANTINE, REPLACED
-from tenure.contracts.silver import MEMBERS, SILVER_TABLES
+from tenure.contracts.landing import RAW_CAMPAIGNS, RAW_MEMBERS, RAW_ORDERS, RAW_PRODUCTS, RAW_TOUCHES
+from tenure.contracts.silver import CAMPAIGN_TOUCHES, CAMPAIGNS, MEMBERS, ORDER_LINES, PRODUCTS, SILVER_TABLES
 from tenure.contracts.table import Table
 from tenure.errors import Refused
-from tenure.lifecycle.calendar import as_of_days
+from tenure.lake.layout import bronze_path
+from tenure.lifecycle.calendar import as_of_days, labelled_days
+from tenure.spark import delta
+from tenure.spark.news import news
 from tenure.spark.night import Night
 from tenure.spark.runs import described
 
+_SILVER_OF = (
+    (RAW_MEMBERS, MEMBERS),
+    (RAW_PRODUCTS, PRODUCTS),
+    (RAW_ORDERS, ORDER_LINES),
+    (RAW_CAMPAIGNS, CAMPAIGNS),
+    (RAW_TOUCHES, CAMPAIGN_TOUCHES),
+)
+_RAW_OF = {table: raw.name for raw, table in _SILVER_OF}
 
-def check(build: Night, source: Source) -> None:
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a night wrote: batches after ``after_batch``, features at ``as_of`` and none any more at ``gone``.
+
+    ``where`` are SQL conditions by table, by which the files of other nights are skipped; a table without one is held
+    to account as a whole.
+    """
+
+    after_batch: int = 0
+    where: Mapping[str, str] = field(default_factory=dict)
+    as_of: tuple[date, ...] | None = None
+    gone: tuple[date, ...] = ()
+
+    def of(self, rows: DataFrame, table: Table) -> DataFrame:
+        return rows.where(self.where[table.name]) if table.name in self.where else rows
+
+
+EVERYTHING = Written()
+
+
+def written(build: Night, after_batch: int, up_to: date) -> Written:
+    """What was written since a release through ``after_batch``, whose last complete day was ``up_to``."""
+    lines, touches = build.read(ORDER_LINES), build.read(CAMPAIGN_TOUCHES)
+    members = build.read(MEMBERS).select(F.col("known_on").alias("day"), "known_on", "batch_no")
+    of_lines, of_days = news((lines,), after_batch), news((lines, touches), after_batch)
+    wanted, before = as_of_days(build.shop, build.last_complete_day), as_of_days(build.shop, up_to)
+    seen = news((lines, touches, members), after_batch).seen_at(wanted)
+    as_of = tuple(day for day in wanted if day not in before or day in seen)
+    matured, labelled = (labelled_days(build.shop, day) for day in (build.last_complete_day, up_to))
+    changed = {*of_lines.seen_at(matured), *of_lines.fell_into(matured, build.shop.horizon_days)}
+    due = tuple(day for day in matured if day not in labelled or day in changed)
+    gone = tuple(day for day in before if day not in wanted)
+    since = min(of_days.known_on.values(), default=None)
+    of_visits = of_lines.within("day") if of_lines else "false"
+    return Written(
+        after_batch=after_batch,
+        where={
+            **{table.name: f"batch_no > {after_batch}" for table in SILVER_TABLES},
+            gold.member_days(build.shop).name: of_days.within("day") if of_days else "false",
+            gold.MEMBER_TOTALS.name: f"known_on >= date '{since}'" if since else "false",
+            gold.member_events(build.shop).name: of_visits,
+            gold.interactions(build.shop).name: of_visits,
+            gold.member_features(build.shop).name: _among(as_of + gone),
+            gold.LABELS.name: _among(due),
+        },
+        as_of=as_of,
+        gone=gone,
+    )
+
+
+def _among(as_of: Sequence[date]) -> str:
+    return f"as_of in ({', '.join(f'date {str(day)!r}' for day in as_of)})" if as_of else "false"
+
+
+def check(build: Night, source: Source, tonight: Written = EVERYTHING) -> None:
     """Holds a night to account.
 
     Raises:
         Refused: naming everything that does not hold.
     """
+    after = tonight.after_batch
     with described(build.spark, "refresh: checks before the release"):
-        faults = [*lost_rows(build), *too_much_quarantined(build, source.quarantine_limit)]
-        faults += [*doubled_keys(build), *knowledge_from_later(build), *missing_members(build), *unripe_labels(build)]
+        faults = [*lost_landings(build, source.feeds, after), *lost_rows(build, after)]
+        faults += [*too_much_quarantined(build, source.quarantine_limit, after), *doubled_keys(build, tonight)]
+        faults += [*knowledge_from_later(build, tonight), *missing_members(build, tonight), *unripe_labels(build)]
     if faults:
         raise Refused(f"not released: {'; '.join(faults)}. Readers keep the release before it")
 
 
-def lost_rows(build: Night) -> Iterator[str]:
+def _since(rows: DataFrame, after_batch: int) -> DataFrame:
+    return rows.where(F.col("batch_no") > after_batch) if after_batch else rows
+
+
+def lost_landings(build: Night, feeds: Mapping[str, Feed], after_batch: int = 0) -> Iterator[str]:
+    """Bronze holds, of every batch and raw table, as many rows as were counted when they landed."""
+    held: dict[tuple[int, str, str], int] = {}
+    for name, feed in feeds.items():
+        if not delta.is_table(build.spark, bronze_path(build.root, name)):
+            continue
+        rows = _since(delta.load(build.spark, bronze_path(build.root, name)), after_batch)
+        for row in rows.groupBy("batch_no", "batch_id").count().collect():
+            key = (row["batch_no"], row["batch_id"], feed.table)
+            held[key] = held.get(key, 0) + row["count"]
+    batches = _since(build.read(BATCHES), after_batch).orderBy("batch_no").collect()
+    for batch in batches:
+        for table, landed in sorted(batch["landed"].items()):
+            found = held.get((batch["batch_no"], batch["batch_id"], table), 0)
+            if found != landed:
+                yield f"bronze holds {found:,} rows of {table} of batch {batch['batch_no']}, {landed:,} landed"
+
+
+def lost_rows(build: Night, after_batch: int = 0) -> Iterator[str]:
     """Landed = silver + duplicates + quarantined + netted, for every raw table of every batch that landed; and the
-    tables hold what was counted."""
+    tables hold, of each batch, what was counted when it was written."""
     counted = F.col("silver") + F.col("duplicates") + F.col("quarantined") + F.col("netted")
-    balances = build.read(CONSERVATION)
+    balances = _since(build.read(CONSERVATION), after_batch)
     for row in balances.where(F.col("landed") != counted).orderBy("batch_no", "table").collect():
         yield f"{row['table']} of batch {row['batch_no']}: {row['landed']:,} rows landed, but their fates do not add up"
-    arrived = build.read(BATCHES).select("batch_id", F.explode("landed").alias("table", "arrived"))
+    arrived = _since(build.read(BATCHES), after_batch)
+    arrived = arrived.select("batch_id", F.explode("landed").alias("table", "arrived"))
     both = arrived.join(balances, ["batch_id", "table"], "left").where("arrived > 0 and not arrived <=> landed")
     for row in both.collect():
         cleaned = row["landed"] or 0
         yield f"{row['table']} of batch {row['batch_id']}: {row['arrived']:,} rows arrived, {cleaned:,} were cleaned"
-    sums = balances.agg(F.sum("quarantined"), F.sum(F.col("duplicates") + F.col("netted"))).first()
-    for table, expected in zip((QUARANTINE, REPLACED), sums or (0, 0), strict=True):
-        held = build.read(table).count()
-        if held != (expected or 0):
-            yield f"{table.name} holds {held:,} rows, {expected or 0:,} were counted when they were written"
+    yield from _not_as_counted(build, after_batch, balances)
 
 
-def too_much_quarantined(build: Night, limit: float) -> Iterator[str]:
+def _not_as_counted(build: Night, after_batch: int, balances: DataFrame) -> Iterator[str]:
+    """Rows that a table lost, or holds twice, after they were counted."""
+    by_batch = balances.orderBy("batch_no", "table").collect()
+    holding = [(QUARANTINE, F.col("table"), ("quarantined",)), (REPLACED, F.col("table"), ("duplicates", "netted"))]
+    holding += [(table, F.lit(raw.name), ("silver",)) for raw, table in _SILVER_OF]
+    for table, of_raw, counts in holding:
+        held = _held(build, table, of_raw, after_batch)
+        for row in (row for row in by_batch if table not in _RAW_OF or row["table"] == _RAW_OF[table]):
+            found, expected = held.get((row["batch_no"], row["table"]), 0), sum(row[name] for name in counts)
+            if found != expected:
+                yield (
+                    f"{table.name} holds {found:,} rows of {row['table']} of batch {row['batch_no']}, "
+                    f"{expected:,} were counted when they were written"
+                )
+
+
+def _held(build: Night, table: Table, of_raw: Column, after_batch: int) -> dict[tuple[int, str], int]:
+    """Rows by batch and raw table."""
+    if not delta.exists(build.spark, build.root, table):
+        return {}
+    rows = _since(build.read(table), after_batch)
+    if table == MEMBERS:  # those who were only seen stand beside those who registered: they never landed
+        rows = rows.where(~F.array_contains("flags", rules.FIRST_SEEN))
+    found = rows.groupBy("batch_no", of_raw.alias("raw")).count().collect()
+    return {(row["batch_no"], row["raw"]): row["count"] for row in found}
+
+
+def too_much_quarantined(build: Night, limit: float, after_batch: int = 0) -> Iterator[str]:
     share = F.col("quarantined") / F.col("landed")
-    over = build.read(CONSERVATION).where((F.col("landed") > 0) & (share > limit)).withColumn("share", share)
+    balances = _since(build.read(CONSERVATION), after_batch)
+    over = balances.where((F.col("landed") > 0) & (share > limit)).withColumn("share", share)
     for row in over.orderBy("batch_no").collect():
         yield (
             f"{row['table']} of batch {row['batch_no']}: {row['share']:.1%} of the rows are in quarantine, "
@@ -60,9 +181,10 @@ def too_much_quarantined(build: Night, limit: float) -> Iterator[str]:
         )
 
 
-def doubled_keys(build: Night) -> Iterator[str]:
+def doubled_keys(build: Night, tonight: Written = EVERYTHING) -> Iterator[str]:
+    """Keys that stand more than once among what was written. That an earlier batch brought one, ``clean`` has seen."""
     for table in (*SILVER_TABLES, *gold.gold_tables(build.shop)):
-        doubled = count_doubled(build.read(table), table)
+        doubled = count_doubled(tonight.of(build.read(table), table), table)
         if doubled:
             yield f"{table.name}: {doubled:,} keys ({', '.join(table.key)}) stand there more than once"
 
@@ -71,20 +193,23 @@ def count_doubled(rows: DataFrame, table: Table) -> int:
     return rows.groupBy(*table.key).count().where("count > 1").count()
 
 
-def knowledge_from_later(build: Night) -> Iterator[str]:
-    features = build.read(gold.member_features(build.shop))
+def knowledge_from_later(build: Night, tonight: Written = EVERYTHING) -> Iterator[str]:
+    table = gold.member_features(build.shop)
+    features = tonight.of(build.read(table), table)
     later = features.where(F.col("newest_known_on").isNull() | (F.col("newest_known_on") >= F.col("as_of"))).count()
     if later:
         yield f"member_features: {later:,} rows know something that was not known before their as_of"
 
 
-def missing_members(build: Night) -> Iterator[str]:
+def missing_members(build: Night, tonight: Written = EVERYTHING) -> Iterator[str]:
     """Every member known before an ``as_of`` has a row there, silent or not."""
+    table = gold.member_features(build.shop)
+    wanted = as_of_days(build.shop, build.last_complete_day) if tonight.as_of is None else tonight.as_of
     first = build.read(MEMBERS).groupBy("member_key").agg(F.min("known_on").alias("known_on"))
     known = {row["known_on"]: row["count"] for row in first.groupBy("known_on").count().collect()}
-    rows = build.read(gold.member_features(build.shop)).groupBy("as_of").count().collect()
+    rows = tonight.of(build.read(table), table).groupBy("as_of").count().collect()
     have = {row["as_of"]: row["count"] for row in rows}
-    for as_of in as_of_days(build.shop, build.last_complete_day):
+    for as_of in wanted:
         expected = sum(count for day, count in known.items() if day < as_of)
         if have.pop(as_of, 0) != expected:
             yield f"member_features: not one row for each of {expected:,} members known before {as_of}"

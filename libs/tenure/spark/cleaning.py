@@ -182,15 +182,21 @@ def without_known(rows: DataFrame, kept: Kept, known: DataFrame, key: str) -> Da
     ).drop("is_known")
 
 
-def without_unchanged(rows: DataFrame, newest: DataFrame, of: str, whole: str) -> DataFrame:
-    """Versions that say what the newest one before them says are its duplicates.
+def without_unchanged(rows: DataFrame, before: DataFrame, of: str, whole: str) -> DataFrame:
+    """Versions that say what the one standing on their day says are its duplicates; one that says something else of a
+    day on which we knew already stays: it corrects.
 
-    ``newest`` has one row for each ``of``: the newest version's ``whole``, as ``newest_whole``.
+    Args:
+        before: the versions of earlier batches, with ``of``, ``known_on``, ``batch_no`` and ``whole``.
     """
-    is_same = F.col("fate").isNull() & (F.col(whole) == F.col("newest_whole"))
-    return _dropped(rows.join(newest, of, "left"), is_same, F.lit(rules.UNCHANGED), F.col(of).cast("string")).drop(
-        "newest_whole"
-    )
+    version = F.struct("known_on", "batch_no", F.col(whole).alias("whole"))
+    versions = before.groupBy(of).agg(F.array_sort(F.collect_list(version)).alias("versions"))
+    by_then = F.filter("versions", lambda v: v["known_on"] <= F.col("known_on"))
+    joined = rows.join(versions, of, "left").withColumn("standing", F.try_element_at(by_then, F.lit(-1)))  # one each
+    is_same = F.col("fate").isNull() & (F.col(whole) == F.col("standing.whole"))
+    is_of_that_day = F.col("standing.known_on") == F.col("known_on")
+    rule = F.when(is_of_that_day, rules.LANDED_BEFORE).otherwise(rules.UNCHANGED)
+    return _dropped(joined, is_same, rule, F.col(of).cast("string")).drop("versions", "standing")
 
 
 def _dropped(rows: DataFrame, is_dropped: Column, rule: Column, replaced_by: Column) -> DataFrame:

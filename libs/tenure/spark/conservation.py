@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date
 
 from tenure.errors import Refused
 
@@ -21,6 +22,8 @@ class Balance:
     quarantined: int
     netted: int
     rules: dict[str, int] = field(default_factory=dict)
+    newest_day: date | None = None
+    cleaning: str = ""
 
     @property
     def accounted(self) -> int:

@@ -8,7 +8,7 @@ from datetime import date
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from tenure.contracts import gold
+from tenure.contracts import gold, rules
 from tenure.contracts.landing import DEMOGRAPHICS
 from tenure.contracts.shop import Shop
 from tenure.contracts.table import Combine
@@ -43,11 +43,15 @@ def member_features(
 
 
 def known_before(members: DataFrame, as_of: Sequence[date]) -> DataFrame:
-    """Each member once for every ``as_of`` before which it was known, as the newest version known then says."""
-    member = Window.partitionBy("member_key").orderBy("known_on")
+    """Each member once for every ``as_of`` before which it was known, as the newest version known then says; of two
+    versions of one day, the newer batch's. That a member was seen takes nothing back that was known before."""
+    member = Window.partitionBy("member_key").orderBy("known_on", "batch_no")
+    is_first = F.row_number().over(member) == 1
     return (
-        members.withColumn("superseded_on", F.lead("known_on").over(member))
-        .withColumn("first_known_on", F.min("known_on").over(member))
+        members.withColumn("counts", is_first | ~F.array_contains("flags", rules.FIRST_SEEN))
+        .where("counts")
+        .withColumn("superseded_on", F.lead("known_on").over(member))
+        .withColumn("first_known_on", F.min("known_on").over(Window.partitionBy("member_key")))
         .transform(standing_at, as_of)
         .select(
             *MEMBER_AT,

@@ -7,7 +7,7 @@ A row that changes is never rewritten: a full new version is appended and the on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -49,7 +49,15 @@ def seen_from(tiles: DataFrame, as_of: Sequence[date], longest_days: int) -> Dat
         is_in_window = (F.col("day") < day) & (F.col("day") >= F.date_sub(day, longest_days))
         return is_in_window & stands_at(day)
 
-    return tiles.withColumn("as_of", F.explode(F.filter(days(as_of), sees)))
+    return within(tiles, as_of, longest_days, 0).withColumn("as_of", F.explode(F.filter(days(as_of), sees)))
+
+
+def within(rows: DataFrame, as_of: Sequence[date], days_before: int, days_after: int) -> DataFrame:
+    """The rows of days that lie near any ``as_of``: a plain range, by which files are skipped."""
+    if not as_of:
+        return rows.where(F.lit(False))
+    first, end = min(as_of) - timedelta(days=days_before), max(as_of) + timedelta(days=days_after)
+    return rows.where((F.col("day") >= F.lit(first)) & (F.col("day") < F.lit(end)))
 
 
 def days(values: Sequence[date]) -> Column:

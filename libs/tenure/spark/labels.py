@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from tenure.contracts.gold import LABELS
 from tenure.contracts.shop import Shop
-from tenure.spark.knowledge import days, seen_from
+from tenure.spark.knowledge import days, seen_from, within
 from tenure.spark.schema import conform
 from tenure.spark.shop import bucketed
 
@@ -51,6 +51,7 @@ def came_back(tiles: DataFrame, as_of: Sequence[date], horizon_days: int) -> Dat
     is_visit_of_today = F.col("superseded_on").isNull() & (F.col("visits") > 0)
     return (
         tiles.where(is_visit_of_today)
+        .transform(within, as_of, 0, horizon_days)
         .withColumn("as_of", F.explode(F.filter(days(as_of), has_it_in_its_horizon)))
         .groupBy(*MEMBER_AT)
         .agg(F.max("known_on").alias("return_known_on"))

@@ -1,35 +1,58 @@
-"""One refresh at a time."""
+"""One writer at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
+from tenure.config.env import Env
 from tenure.errors import Busy
+
+# What the job that runs here holds already: a refresh calls the jobs that also run alone.
+_HELD: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
+
+
+@contextmanager
+def only_writer(spark: SparkSession, env: Env) -> Iterator[None]:
+    """Holds the lake of ``env``, by a file in its work folder, for as long as the block runs.
+
+    Raises:
+        Busy: if another job does.
+    """
+    with only_one(spark, f"{env.work}/writer.lock"):
+        yield
 
 
 @contextmanager
 def only_one(spark: SparkSession, path: str) -> Iterator[None]:
-    """Holds the file ``path`` locked for as long as the block runs.
+    """Holds the file ``path`` locked for as long as the block runs; a block within holds it too.
 
     The operating system holds the lock for the JVM, and the JVM alone commits: a lock outlives neither it nor a
     ``kill -9``, and is never free while a commit may still come.
 
     Raises:
-        Busy: if another process holds it.
+        Busy: if another process, or another run in this one, holds it.
     """
+    if path in _HELD.get():
+        yield
+        return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     jvm = spark.sparkContext._jvm
     assert jvm is not None
     file = jvm.java.io.RandomAccessFile(path, "rw")
     try:
         if not _is_taken(file):
-            raise Busy(f"another refresh is running (it holds {path}); wait for it to end, then run again")
-        yield
+            raise Busy(f"another job is writing to this lake (it holds {path}); wait for it to end, then run again")
+        held = _HELD.set(_HELD.get() | {path})
+        try:
+            yield
+        finally:
+            _HELD.reset(held)
     finally:
         file.close()  # and with it the lock
 

@@ -42,18 +42,57 @@ def mapped(bronze: DataFrame, feed: Feed) -> DataFrame:
     What an expression cannot read is null. ``known_on`` is what the feed declares, under ``declared_known_on``.
     """
     contract = raw_table(feed)
+    ours = [_NAMES.get(column.name, column.name) for column in contract.columns]
     landed = bronze.select(
         f"{LANDED}.*",
-        *(F.col(name).alias(f"_{name}") for name in _ENVELOPE),
-        is_broken(bronze).alias(f"_{IS_BROKEN}"),
-        _is_unreadable(bronze).alias(f"_{IS_UNREADABLE}"),
+        *(F.col(name).alias(_own(name)) for name in _ENVELOPE),
+        is_broken(bronze).alias(_own(IS_BROKEN)),
+        _is_unreadable(bronze).alias(_own(IS_UNREADABLE)),
     )
-    ours = {column.name: _typed(landed, feed, column.name, column.kind) for column in contract.columns}
-    ours[DECLARED_KNOWN_ON] = ours.pop("known_on")
-    return landed.select(
-        *(expression.alias(name) for name, expression in ours.items()),
-        *(F.col(f"_{name}").alias(name) for name in (*_ENVELOPE, IS_BROKEN, IS_UNREADABLE)),
-    )
+
+    def made(rows: DataFrame, *, of_numbers: bool) -> list[Column]:
+        return [
+            _typed(rows, feed, column.name, column.kind).alias(_own(_NAMES.get(column.name, column.name)))
+            for column in contract.columns
+            if (column.kind in _NUMBERS) == of_numbers
+        ]
+
+    others = landed.select("*", *made(landed, of_numbers=False))
+    numbers = others.select(*(_sound(field) for field in others.schema))
+    all_made = numbers.select("*", *made(numbers, of_numbers=True))
+    return all_made.select(*(F.col(_own(name)).alias(name) for name in (*ours, *_ENVELOPE, IS_BROKEN, IS_UNREADABLE)))
+
+
+_NUMBERS = (Kind.COUNT, Kind.MONEY, Kind.NUMBER)
+_NAMES = {"known_on": DECLARED_KNOWN_ON}
+_LARGEST = 10**15  # beyond it a 64-bit float does not tell hundredths apart
+
+
+def _own(name: str) -> str:
+    """A column of ours among those that landed, whatever they are called."""
+    return f"_tenure_{name}"
+
+
+def _sound(field: T.StructField) -> Column:
+    """A landed column as expressions for numbers read it: what is no finite number, or beyond reason, is null.
+
+    Casts to whole numbers, which stand in the expressions, would make zero of the one and the largest of all integers,
+    or any other one, of the other.
+    """
+    value = _quoted(field.name)
+    if field.name.startswith(_own("")):
+        return value
+    if isinstance(field.dataType, T.NumericType):
+        is_sound = F.abs(value.cast(T.DoubleType())) <= _LARGEST  # NaN is larger than any number
+    elif isinstance(field.dataType, T.StringType):
+        is_sound = ~F.trim(value).rlike(r"(?i)^[+-]?(nan|inf|infinity)$")
+    else:
+        return value
+    return F.when(is_sound, value).alias(field.name)
+
+
+def _quoted(name: str) -> Column:
+    return F.col("`" + name.replace("`", "``") + "`")
 
 
 def check_mapping(rows: DataFrame, feed_name: str, feed: Feed) -> None:
@@ -168,6 +207,11 @@ def _typed(landed: DataFrame, feed: Feed, name: str, kind: Kind) -> Column:
         return _moment(expression, found, feed.timezone)
     if isinstance(found, T.StringType) and kind == Kind.TEXT:
         return F.nullif(F.trim(expression), F.lit(""))
+    if kind == Kind.NUMBER:
+        number = expression.cast(T.DoubleType())
+        return F.when(F.abs(number) < float("inf"), number)
+    if isinstance(found, T.FractionalType) and kind in _NUMBERS:
+        return expression.try_cast(spark_type(kind))  # null where it does not fit
     return expression.cast(spark_type(kind))
 
 

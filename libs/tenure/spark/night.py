@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from typing import Any, NamedTuple
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -18,13 +19,14 @@ from pyspark.sql import functions as F
 
 from tenure.config.env import Env
 from tenure.config.source import Source
-from tenure.contracts.control import CONSERVATION
+from tenure.contracts.control import BATCHES, CONSERVATION
 from tenure.contracts.gold import contract_fingerprint
 from tenure.contracts.shop import Shop
 from tenure.contracts.silver import ORDER_LINES
 from tenure.contracts.table import Table
 from tenure.errors import WrongInput
 from tenure.lake.layout import table_path
+from tenure.lifecycle.calendar import last_complete_day
 from tenure.spark import delta
 from tenure.spark.news import News
 from tenure.spark.schema import struct
@@ -32,16 +34,24 @@ from tenure.spark.schema import struct
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
 
+class Built(NamedTuple):
+    """How far a table is built: through which batch, 0 for a new one, and up to which day."""
+
+    through_batch: int = 0
+    last_complete_day: date | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Night:
     """``through_batch``: the newest batch that silver holds; ``last_complete_day``: the newest day of which everything
-    expected is in."""
+    expected is in; ``cleaning``: the fingerprint of the settings that silver was cleaned by."""
 
     spark: SparkSession
     root: str
     shop: Shop
     last_complete_day: date
     through_batch: int
+    cleaning: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -52,16 +62,16 @@ class Night:
         delta.create(self.spark, self.root, table)
         return delta.read(self.spark, self.root, table)
 
-    def opened(self, table: Table) -> int:
-        """The batch through which the table is built: 0 for a new one, and for one of another contract, which is begun
-        anew. Releases go on to read the versions that they name."""
+    def opened(self, table: Table) -> Built:
+        """How far the table is built. One of another contract, or made of rows that were cleaned by other settings, is
+        begun anew. Releases go on to read the versions that they name."""
         delta.create(self.spark, self.root, table, is_merged_into=True)
         mark = newest_mark(self.spark, self.root, table)
-        if mark.get("fingerprint") == self.fingerprint:
-            return int(mark["through_batch"])
+        if (mark.get("fingerprint"), mark.get("cleaning")) == (self.fingerprint, self.cleaning):
+            return Built(int(mark["through_batch"]), date.fromisoformat(mark["last_complete_day"]))
         if delta.version(self.spark, self.root, table) > 0:
             begin_anew(self.spark, self.root, table)
-        return 0
+        return Built()
 
     def append(self, rows: DataFrame, table: Table) -> int:
         with self._marked():
@@ -84,7 +94,13 @@ class Night:
 
     @contextmanager
     def _marked(self) -> Iterator[None]:
-        with marked(self.spark, json.dumps({"through_batch": self.through_batch, "fingerprint": self.fingerprint})):
+        mark = {
+            "through_batch": self.through_batch,
+            "last_complete_day": self.last_complete_day.isoformat(),
+            "fingerprint": self.fingerprint,
+            "cleaning": self.cleaning,
+        }
+        with marked(self.spark, json.dumps(mark)):
             yield
 
 
@@ -97,12 +113,30 @@ def night(spark: SparkSession, env: Env, source: Source) -> Night:
     root = env.lake_root
     if not (delta.exists(spark, root, CONSERVATION) and delta.exists(spark, root, ORDER_LINES)):
         raise WrongInput(f"{root} holds no clean rows yet; run jobs/ingest.py and jobs/clean.py first")
-    through = delta.read(spark, root, CONSERVATION).agg(F.max("batch_no")).first()
-    newest = delta.read(spark, root, ORDER_LINES).agg(F.max("day")).first()
-    last = source.last_complete_day or (newest and newest[0])
-    if not last or not through or not through[0]:
+    arrivals = delta.read(spark, root, BATCHES).select("batch_id", "arrived_on")
+    told = delta.read(spark, root, CONSERVATION).select("batch_id", "batch_no", "newest_day", "cleaning")
+    rows = told.join(arrivals, "batch_id").collect()  # one row each a batch and raw table
+    last = source.last_complete_day or last_complete_day((row["arrived_on"], row["newest_day"]) for row in rows)
+    if not last or not rows:
         raise WrongInput(f"{root} holds no order line; look into {root}/control/quarantine for what became of them")
-    return Night(spark=spark, root=root, shop=source.shop, last_complete_day=last, through_batch=int(through[0]))
+    newest = max(rows, key=lambda row: row["batch_no"])
+    return Night(
+        spark=spark,
+        root=root,
+        shop=source.shop,
+        last_complete_day=last,
+        through_batch=int(newest["batch_no"]),
+        cleaning=newest["cleaning"],
+    )
+
+
+def emptied(spark: SparkSession, root: str, table: Table) -> bool:
+    """Begins a table anew, unless it is empty and as its contract says; whether it did."""
+    held = delta.read(spark, root, table)
+    if held.columns == list(table.names) and held.isEmpty():
+        return False
+    begin_anew(spark, root, table)
+    return True
 
 
 def begin_anew(spark: SparkSession, root: str, table: Table) -> None:
@@ -114,7 +148,7 @@ def begin_anew(spark: SparkSession, root: str, table: Table) -> None:
     writer.save(table_path(root, table))
 
 
-def newest_mark(spark: SparkSession, root: str, table: Table) -> dict[str, str]:
+def newest_mark(spark: SparkSession, root: str, table: Table) -> dict[str, Any]:
     """What the newest commit says of itself; nothing where it says nothing."""
     text = user_metadata(spark, root, table)
     return json.loads(text) if text else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -19,8 +20,10 @@ from tenure.contracts.table import Table
 from tenure.lake.layout import bronze_path, table_path
 from tenure.lifecycle.calendar import newest_as_of
 from tenure.spark import delta
-from tenure.spark.night import Night, begin_anew, marked, user_metadata
+from tenure.spark.night import Night, emptied, marked, newest_mark, user_metadata
 from tenure.spark.schema import struct
+
+_RESTORED = "restored"  # in a commit's mark: the version that it brought back
 
 
 def rebuilt_tables(shop: Shop) -> tuple[Table, ...]:
@@ -46,15 +49,13 @@ def roll_back(spark: SparkSession, root: str, tables: Iterable[Table], release: 
 
 
 def _went_back(spark: SparkSession, root: str, table: Table, version: int | None) -> bool:
-    newest = delta.version(spark, root, table)
     if version is None:
-        if newest == 0 and delta.read(spark, root, table).isEmpty():
-            return False
-        begin_anew(spark, root, table)
-        return True
-    if newest == version:
+        return emptied(spark, root, table)
+    # Going back is a commit of its own: without its mark every refresh until the next release would go back again.
+    if delta.version(spark, root, table) == version or newest_mark(spark, root, table).get(_RESTORED) == version:
         return False
-    with marked(spark, user_metadata(spark, root, table, version) or "{}"):
+    mark = json.loads(user_metadata(spark, root, table, version) or "{}")
+    with marked(spark, json.dumps(mark | {_RESTORED: version})):
         delta.restore(spark, root, table, version)
     return True
 

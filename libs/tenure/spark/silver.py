@@ -67,15 +67,13 @@ def _versions(rows: DataFrame, kept: Kept, source: Source, raw: Table, table: Ta
     judgement = of_reading(raw, source).and_then(of_source(raw, source)).and_then(of_contract(raw))
     whole = kept(
         judged(filled(rows, source, raw), judgement).withColumns(
-            {"version": hashed(*table.key), "whole": hashed(*said)}
+            {"version": hashed(of, "known_on"), "whole": hashed(*said)}
         )
     )
-    newest = before.groupBy(of).agg(F.max_by(hashed(*said), "known_on").alias("newest_whole"))
-    known = before.select(hashed(*table.key).alias("version"))
-    return (
-        whole.transform(without_repeats, kept, "version", "whole")
-        .transform(without_unchanged, newest, of, "whole")
-        .transform(without_known, kept, known, "version")
+    # Of a member who was only seen we know nothing that a row of registration could repeat.
+    said_before = before.where(~F.array_contains("flags", rules.FIRST_SEEN)).withColumn("whole", hashed(*said))
+    return whole.transform(without_repeats, kept, "version", "whole").transform(
+        without_unchanged, said_before, of, "whole"
     )
 
 
@@ -95,7 +93,7 @@ def orders(
         .transform(filled, source, RAW_ORDERS)
         .transform(_identified, source)
         .transform(judged, _of_orders(source, newest_day))
-        .withColumn("corrects", F.lit(None).cast("long"))
+        .withColumns({"corrects": F.lit(None).cast("long"), "currency": F.lit(source.currency)})
         .select(*ORDER_LINES.names, *_VERDICT)
     )
     once = lines.transform(without_repeats, kept, "line_key", "whole").transform(
@@ -114,7 +112,8 @@ def _on_local_days(rows: DataFrame, calendar: str) -> DataFrame:
 
 def _in_categories(lines: DataFrame, catalogue: DataFrame) -> DataFrame:
     """Lines with the product as known when the line was: at most one version each."""
-    following = F.lead("known_on").over(Window.partitionBy("product_id").orderBy("known_on"))
+    # Of two versions of one day the newer batch's stands; the other one stands for no day.
+    following = F.lead("known_on").over(Window.partitionBy("product_id").orderBy("known_on", "batch_no"))
     versions = catalogue.select(
         F.col("product_id").alias("of_product"),
         "category",
@@ -170,7 +169,9 @@ def touches(
     rows: DataFrame, kept: Kept, source: Source, known_campaigns: DataFrame, before: DataFrame, newest_day: Column
 ) -> DataFrame:
     """What campaigns did to members; where no day is said, on the campaign's first."""
-    first_days = known_campaigns.groupBy("campaign_id").agg(F.max_by("starts_on", "known_on").alias("starts_on"))
+    first_days = known_campaigns.groupBy("campaign_id").agg(
+        F.max_by("starts_on", F.struct("known_on", "batch_no")).alias("starts_on")
+    )
     dated = rows.join(F.broadcast(first_days), "campaign_id", "left")  # at most one a campaign
     day = F.coalesce("touched_on", "starts_on")
     known = dated.withColumns({"day": day, "known_on": F.coalesce("arrived_on", DECLARED_KNOWN_ON, day)})

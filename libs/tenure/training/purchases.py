@@ -90,7 +90,7 @@ def number(day: date) -> int:
 
 def read_products(release: Release) -> Products:
     names = ("product_id", "known_on", "is_recommendable")
-    rows = release.read(PRODUCTS, names, order_by=("product_id", "known_on"))
+    rows = release.read(PRODUCTS, names, order_by=("product_id", "known_on", "batch_no"))
     product_ids = pc.unique(rows["product_id"])
     return Products(
         product_ids=product_ids,

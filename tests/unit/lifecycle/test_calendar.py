@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import date
 
 from tenure.contracts.shop import Shop
-from tenure.lifecycle.calendar import as_of_days, labelled_days, matured_at
+from tenure.lifecycle.calendar import as_of_days, labelled_days, last_complete_day, matured_at
 
 SHOP = Shop(
     name="s",
@@ -32,3 +32,17 @@ def test_a_label_matures_with_the_last_day_of_its_horizon():
     assert matured_at(date(2017, 3, 1), 28) == date(2017, 3, 28)
     assert labelled_days(SHOP, date(2017, 3, 27)) == ()
     assert labelled_days(SHOP, date(2017, 3, 28)) == (date(2017, 3, 1),)
+
+
+def test_the_day_on_which_a_live_batch_arrives_is_not_complete():
+    monday, tuesday, friday = date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 6)
+    assert last_complete_day([(tuesday, tuesday)]) == monday
+    assert last_complete_day([(tuesday, monday), (friday, tuesday)]) == tuesday
+    assert last_complete_day([(tuesday, None)]) is None
+
+
+def test_a_load_of_the_past_holds_whole_days():
+    monday, tuesday = date(2026, 3, 2), date(2026, 3, 3)
+    assert last_complete_day([(None, tuesday)]) == tuesday
+    assert last_complete_day([(None, monday), (tuesday, tuesday)]) == monday
+    assert last_complete_day([(tuesday, tuesday), (None, date(2026, 1, 1))]) == monday

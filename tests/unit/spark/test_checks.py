@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from tenure.contracts import gold
 from tenure.contracts.control import BATCHES, CONSERVATION
 from tenure.contracts.shop import Shop
-from tenure.contracts.silver import MEMBERS
+from tenure.contracts.silver import MEMBERS, ORDER_LINES
 from tenure.spark import checks, delta
+from tenure.spark.knowledge import seen_from
 from tenure.spark.night import Night
 from tenure.spark.schema import struct
 
@@ -99,3 +101,38 @@ def test_features_that_know_their_own_day_are_found_and_so_is_a_member_without_a
 def test_a_label_before_its_horizon_has_passed_is_found(night):
     put(night, gold.LABELS, {"member_key": 5, "as_of": AS_OF, "task": "churn", "matured_at": date(2026, 3, 7)})
     assert list(checks.unripe_labels(night)) == ["labels: 1 rows whose horizon has not passed on 2026-02-28"]
+
+
+def test_a_night_answers_for_what_it_wrote_and_a_first_one_for_everything(night):
+    row = {"member_key": 5, "task": "churn", "as_of": date(2026, 2, 1)}
+    put(night, gold.LABELS, row, row)
+    put(night, gold.LABELS, row | {"as_of": date(2026, 2, 8)}, row | {"as_of": date(2026, 2, 8)})
+    tonight = checks.Written(where={gold.LABELS.name: "as_of in (date '2026-02-08')"})
+    doubled = "labels: {} keys (member_key, as_of, task) stand there more than once"
+    assert list(checks.doubled_keys(night, tonight)) == [doubled.format(1)]
+    assert list(checks.doubled_keys(night)) == [doubled.format(2)]
+
+
+def test_what_a_night_wrote_follows_from_its_batches_and_its_days(night):
+    line = {"member_key": 5, "day": date(2026, 1, 30), "known_on": date(2026, 1, 30)}
+    put(night, ORDER_LINES, line | {"line_key": 1, "batch_no": 1})
+    put(night, ORDER_LINES, line | {"line_key": 2, "batch_no": 2, "day": date(2026, 2, 27), "known_on": AS_OF})
+    later = replace(night, through_batch=2, last_complete_day=date(2026, 3, 14))
+    tonight = checks.written(later, 1, date(2026, 3, 1))
+    assert tonight.where["member_days"] == "day in (date '2026-02-27')"
+    assert tonight.where["member_totals"] == "known_on >= date '2026-03-01'"
+    assert tonight.where["order_lines"] == "batch_no > 1"
+    assert tonight.where["labels"] == "as_of in (date '2026-03-01', date '2026-03-08')"
+    # 2 March was the newest as_of of the night before, and is none of the grid; what came is known before 8 March.
+    assert (tonight.as_of, tonight.gone) == ((date(2026, 3, 8), date(2026, 3, 15)), (date(2026, 3, 2),))
+
+
+def test_windows_open_only_the_files_of_their_days(night):
+    table = gold.member_days(SHOP)
+    for day in (date(2026, 1, 1), date(2026, 2, 27)):
+        put(night, table, {"member_key": 5, "bucket": 1, "day": day, "known_on": day})
+    tiles = night.read(table)
+    assert len(tiles.inputFiles()) == 2
+    seen = seen_from(tiles, [AS_OF], 28)
+    assert len(seen.inputFiles()) == 1
+    assert [row["day"] for row in seen.collect()] == [date(2026, 2, 27)]

@@ -51,6 +51,7 @@ def line(key, member, on, *, known=None, order=None, product="p", paid=100, quan
         "day": day(on),
         "hour": hour,
         "quantity": quantity,
+        "currency": SHOP.currency,
         "paid_minor": paid,
         "discount_minor": 0,
         "coupon_minor": 0,
