@@ -17,8 +17,9 @@ from tenure.models.scorer import load_scorer
 from tenure.registry.registry import Registry
 from tenure.tasks.churn import CHURN
 from tenure.training.data import ExampleReader
-from tenure.training.fit import Outcome, fit_task, prepare
+from tenure.training.fit import Outcome, fit_task
 from tenure.training.group import Alone, Group
+from tenure.training.prepare import prepare
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from tenure.errors import Refused
 from tenure.models.inputs import fit_inputs
 from tenure.models.rows import MemberRows
 from tenure.tasks.churn import CHURN
-from tenure.training.fit import Ready, prepare
 from tenure.training.leaks import refuse_foreign_scaling, refuse_future, refuse_telling, refuse_wide_windows
+from tenure.training.prepare import Ready, prepare
 
 RNG = np.random.default_rng(0)
 

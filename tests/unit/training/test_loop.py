@@ -9,9 +9,9 @@ import pytest
 import torch
 from tests.visiting_shop import VisitingShop
 
-from tenure.training.fit import prepare
 from tenure.training.group import Alone
 from tenure.training.loop import Plan, fit_worker, network_of
+from tenure.training.prepare import prepare
 
 
 class WorkerDiedError(Exception):
