@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from tenure.config.source import Source
 from tenure.contracts import gold
 from tenure.contracts.control import BATCHES, CONSERVATION, QUARANTINE, REPLACED
-from tenure.contracts.silver import MEMBERS, SILVER_TABLES
+from tenure.contracts.silver import MEMBERS, ORDER_LINES, PRODUCTS, SILVER_TABLES
 from tenure.contracts.table import Table
 from tenure.errors import Refused
 from tenure.lifecycle.calendar import as_of_days
@@ -26,7 +26,8 @@ def check(build: Night, source: Source) -> None:
     """
     with described(build.spark, "refresh: checks before the release"):
         faults = [*lost_rows(build), *too_much_quarantined(build, source.quarantine_limit)]
-        faults += [*doubled_keys(build), *knowledge_from_later(build), *missing_members(build), *unripe_labels(build)]
+        faults += [*doubled_keys(build), *knowledge_from_later(build), *categories_from_later(build)]
+        faults += [*missing_members(build), *unripe_labels(build)]
     if faults:
         raise Refused(f"not released: {'; '.join(faults)}. Readers keep the release before it")
 
@@ -76,6 +77,26 @@ def knowledge_from_later(build: Night) -> Iterator[str]:
     later = features.where(F.col("newest_known_on").isNull() | (F.col("newest_known_on") >= F.col("as_of"))).count()
     if later:
         yield f"member_features: {later:,} rows know something that was not known before their as_of"
+
+
+def categories_from_later(build: Night) -> Iterator[str]:
+    """A line's category is one that its product had by the line's own known_on: gold takes categories from lines only
+    and dates them by the lines, so what the catalogue learnt later must not be in them.
+
+    Any version known by then will do. Which of them stands is not asked again, as a version that a later batch dates
+    back was not there when the line was cleaned; one of a historical load is always known.
+    """
+    versions = build.read(PRODUCTS).select("product_id", "category", F.col("known_on").alias("told_on"))
+    lines = build.read(ORDER_LINES).where(F.col("category").isNotNull()).alias("lines")
+    is_told = (
+        (F.col("lines.product_id") == F.col("versions.product_id"))
+        & (F.col("lines.category") == F.col("versions.category"))
+        & (F.col("told_on") <= F.col("known_on"))
+    )
+    # A catalogue is small beside its sales: sending it to every task spares a shuffle of the lines.
+    later = lines.join(F.broadcast(versions.alias("versions")), is_told, "left_anti").count()
+    if later:
+        yield f"order_lines: {later:,} rows are in a category that their product had not when they became known"
 
 
 def missing_members(build: Night) -> Iterator[str]:

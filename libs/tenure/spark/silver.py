@@ -91,7 +91,7 @@ def orders(
     """
     lines = kept(
         rows.transform(_on_local_days, source.calendar)
-        .transform(_in_categories, catalogue)
+        .transform(in_categories, catalogue)
         .transform(filled, source, RAW_ORDERS)
         .transform(_identified, source)
         .transform(judged, _of_orders(source, newest_day))
@@ -112,7 +112,7 @@ def _on_local_days(rows: DataFrame, calendar: str) -> DataFrame:
     )
 
 
-def _in_categories(lines: DataFrame, catalogue: DataFrame) -> DataFrame:
+def in_categories(lines: DataFrame, catalogue: DataFrame) -> DataFrame:
     """Lines with the product as known when the line was: at most one version each."""
     following = F.lead("known_on").over(Window.partitionBy("product_id").orderBy("known_on"))
     versions = catalogue.select(
