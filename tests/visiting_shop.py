@@ -100,13 +100,13 @@ def open_shop(work: Path, members: int = 200, seed: int = 0, change: Change = la
     """Draws, derives and releases; ``change`` may spoil rows of features, which carry their label under ``label``."""
     rng = np.random.default_rng(seed)
     visits = {key: _visits(rng) for key in _keys(members)}
-    days_of_events = [event for key, days in visits.items() for event in _events(key, days, rng)]
-    rows = [row for key, days in visits.items() for as_of in GRID for row in _rows(key, days, as_of)]
+    events = {key: _events(key, days, rng) for key, days in visits.items()}
+    rows = [row for key, days in visits.items() for as_of in GRID for row in _rows(key, days, events[key], as_of)]
     labels = [_label(row) for row in rows if row["visits_84d"] > 0]
     features = [change(row) for row in rows]
     shop = VisitingShop(work)
     tables = [
-        (member_events(SHOP), days_of_events),
+        (member_events(SHOP), [event for of_member in events.values() for event in of_member]),
         (member_features(SHOP), features),
         (LABELS, labels),
     ]
@@ -147,7 +147,7 @@ def _events(key: int, days: np.ndarray, rng: np.random.Generator) -> list[Row]:
     ]
 
 
-def _rows(key: int, days: np.ndarray, as_of: date) -> list[Row]:
+def _rows(key: int, days: np.ndarray, events: list[Row], as_of: date) -> list[Row]:
     """The member's row of features at a day, with its label; none for a member not known yet."""
     today = (as_of - FIRST_DAY).days
     known = days[days < today]
@@ -155,7 +155,10 @@ def _rows(key: int, days: np.ndarray, as_of: date) -> list[Row]:
         return []
     row: Row = {"member_key": key, "as_of": as_of, "stage": "retention"}
     for window in SHOP.windows_days:
-        row[f"visits_{window}d"] = row[f"baskets_{window}d"] = int((known >= today - window).sum())
+        row[f"visits_{window}d"] = int((known >= today - window).sum())
+        within = [event for event in events if as_of - timedelta(days=window) <= event["day"] < as_of]
+        for measure in ("baskets", "lines", "spend_minor"):
+            row[f"{measure}_{window}d"] = sum(event[measure] for event in within)
     row |= {
         "days_since_known": today - int(known[0]),
         "days_since_first_visit": today - int(known[0]),

@@ -11,9 +11,9 @@ from tests.ray_apps.dies_once import DiesOnce
 from tests.visiting_shop import VisitingShop, open_shop
 
 from tenure.models.network import Network
-from tenure.training.fit import Ready, prepare
 from tenure.training.group import Alone, Group
 from tenure.training.loop import Plan, fit_worker, network_of
+from tenure.training.prepare import Ready, prepare
 from tenure.training.settings import Scale
 from tenure.training.state import State
 from tenure.training.workers import trained

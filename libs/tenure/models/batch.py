@@ -5,7 +5,6 @@ Shapes: N rows, E events of all rows together, C categories of all events togeth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -88,35 +87,6 @@ class Batch:
             return Visits(*(moved(part) for part in vars(block).values())) if block is not None else None  # type: ignore[arg-type]
 
         return Batch(**{name: moved(block) for name, block in vars(self).items()})  # type: ignore[arg-type]
-
-
-def joined(batches: Sequence[Batch]) -> Batch:
-    """Several batches of the same blocks as one, in their order."""
-    first = batches[0]
-    visits = [b.visits for b in batches if b.visits is not None]
-    features = [b.features for b in batches if b.features is not None]
-    labels = [b.labels for b in batches if b.labels is not None]
-    return Batch(
-        torch.cat([b.ids for b in batches]),
-        torch.cat(features) if first.features is not None else None,
-        _joined_visits(visits) if visits else None,
-        torch.cat(labels) if first.labels is not None else None,
-    )
-
-
-def _joined_visits(parts: Sequence[Visits]) -> Visits:
-    def offsets(of: list[Tensor]) -> Tensor:
-        lengths = torch.cat([o.diff() for o in of])
-        return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-
-    return Visits(
-        offsets([v.offsets for v in parts]),
-        torch.cat([v.values for v in parts]),
-        torch.cat([v.codes for v in parts]),
-        offsets([v.category_offsets for v in parts]),
-        torch.cat([v.category_ids for v in parts]),
-        torch.cat([v.category_weights for v in parts]),
-    )
 
 
 def _take_ragged(offsets: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -56,18 +56,19 @@ def days(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     return column.cast(pa.int32()).to_numpy()
 
 
-def cut(features: pa.Table, events: pa.Table, max_events: int) -> MemberRows:
+def cut(features: pa.Table, events: pa.Table, max_events: int, *, undone: bool = False) -> MemberRows:
     """Each member's last ``max_events`` visits as they were known before the row's own ``as_of``.
 
     Args:
         features: N rows with ``member_key`` and ``as_of``, in any order, of one or several ``as_of``.
         events: versions of visits, sorted by member_key, day, known_on; those of other members are passed over.
+        undone: the visits of which nothing was left by then, instead of the others.
     """
     keys, as_of = features["member_key"].to_numpy(), days(features["as_of"])
     counts, chosen = np.zeros(len(keys), np.int64), [np.zeros(0, np.int64)] * len(keys)
     for day in np.unique(as_of):
         rows = np.flatnonzero(as_of == day)
-        taken, lengths = visible_events(events, keys[rows], int(day), max_events)
+        taken, lengths = visible_events(events, keys[rows], int(day), max_events, undone=undone)
         counts[rows] = lengths
         for row, part in zip(rows, np.split(taken, np.cumsum(lengths)[:-1]), strict=True):
             chosen[row] = part
@@ -90,7 +91,7 @@ def cut_events(events: pa.Table, member_keys: np.ndarray, as_of: date, max_event
 
 
 def visible_events(
-    events: pa.Table, member_keys: np.ndarray, as_of: int, max_events: int
+    events: pa.Table, member_keys: np.ndarray, as_of: int, max_events: int, *, undone: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which events each member had as known before a day, and how many of them (the last ``max_events`` at most).
 
@@ -98,8 +99,8 @@ def visible_events(
     """
     known_on = days(events["known_on"])
     is_known = (known_on < as_of) & (_superseded_on(events, known_on) >= as_of)
-    is_visit = ~pc.equal(events["kind"], "none").to_numpy(zero_copy_only=False)
-    seen = np.flatnonzero(is_known & is_visit)
+    is_undone = pc.equal(events["kind"], "none").to_numpy(zero_copy_only=False)
+    seen = np.flatnonzero(is_known & (is_undone == undone))
     owners = events["member_key"].to_numpy()[seen]
     ends = np.searchsorted(owners, member_keys, side="right")
     lengths = np.minimum(ends - np.searchsorted(owners, member_keys, side="left"), max_events)

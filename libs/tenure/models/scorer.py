@@ -34,11 +34,6 @@ class MemberScorer:
         self.calibration = calibration
         self.device = torch.device(device)
 
-    @property
-    def feature_columns(self) -> tuple[str, ...]:
-        """Columns of ``member_features`` that are read, beside ``member_key`` and ``as_of``."""
-        return self.inputs.feature_columns
-
     def score(self, rows: MemberRows) -> np.ndarray:
         """(N,) float64 calibrated probabilities.
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tenure.registry.manifest import Gate
+from tenure.registry.manifest import Gate, Manifest
 from tenure.registry.registry import Registry
+
+if TYPE_CHECKING:
+    from tenure.lake.release import Release
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +42,7 @@ def decide(
     beats: Sequence[Difference],
     not_worse_than: Sequence[Difference] = (),
     holds: Mapping[str, bool] | None = None,
+    notes: Sequence[str] = (),
 ) -> Gate:
     """The verdict on a model.
 
@@ -46,12 +51,28 @@ def decide(
         beats: differences whose whole interval must lie above zero.
         not_worse_than: differences whose interval must reach zero, as against the champion.
         holds: further conditions, each as a sentence, with whether it holds.
+        notes: what else is to be known of the verdict, as that the champion could not be asked; decides nothing.
     """
     judged = [(d.low > 0, d.says("better" if d.low > 0 else "not shown to be better")) for d in beats]
     judged += [(d.high >= 0, d.says("not worse" if d.high >= 0 else "worse")) for d in not_worse_than]
     judged += [(ok, f"{condition}: {'yes' if ok else 'no'}") for condition, ok in (holds or {}).items()]
     passed = all(ok for ok, _ in judged)
-    return Gate(passed=passed, champion=MODEL if passed else baseline, reasons=tuple(says for _, says in judged))
+    reasons = (*(says for _, says in judged), *notes)
+    return Gate(passed=passed, champion=MODEL if passed else baseline, reasons=reasons)
+
+
+def reads_other_rows(manifest: Manifest, chosen: Release) -> str | None:
+    """Why a model cannot be asked about the rows of a release; None where it can."""
+    if manifest.source != chosen.source:
+        return f"it was trained for {manifest.source}"
+    if manifest.fingerprint != chosen.fingerprint:
+        return f"it was trained on tables of fingerprint {manifest.fingerprint}, these are of {chosen.fingerprint}"
+    return None
+
+
+def not_compared(version: str, why: str) -> str:
+    """The note that a champion has no part in the verdict."""
+    return f"the champion (version {version}) is not compared: {why}"
 
 
 def announce(task: str, gate: Gate) -> None:

@@ -10,21 +10,24 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
-from tenure.errors import Busy, WrongInput
+from tenure.errors import Busy, TenureError, WrongInput
 from tenure.registry.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+log = logging.getLogger(__name__)
+
 Alias = Literal["candidate", "champion"]
 ALIASES: tuple[Alias, ...] = ("candidate", "champion")
 LOCK_TIMEOUT_S = 60.0
+_DECIDES = ("release_id", "code_version", "config", "split")  # what a training comes to
 _BUNDLE = "bundle"  # the folder of a run's artifacts that holds the model
 _NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
@@ -115,17 +118,19 @@ class Registry:
             if not token:
                 return tuple(map(str, sorted(found)))
 
-    def trained_as(self, task: str, *, release_id: str, code_version: str, config: Mapping[str, Any]) -> str | None:
-        """The candidate's version where it came of this release, code and settings, and somebody answers: training
-        again would only make it again."""
-        if self.version(task, "champion") is None:
-            return None
+    def trained_as(self, planned: Manifest) -> str | None:
+        """The candidate's version where it came of the release, code, settings and split that are planned, and somebody
+        answers: training again would only make it again. One that is spoilt is as good as not trained."""
+        task = planned.task
         candidate = self.version(task, "candidate")
-        if candidate is None:
+        if candidate is None or self.version(task, "champion") is None:
             return None
-        found = read_manifest(self.folder(task, candidate))
-        is_same = (found.release_id, found.code_version, found.config) == (release_id, code_version, dict(config))
-        return candidate if is_same else None
+        try:
+            found = read_manifest(self.folder(task, candidate))
+        except TenureError as error:
+            log.warning("version %s of %s is trained again: %s", candidate, task, error)
+            return None
+        return candidate if all(getattr(found, name) == getattr(planned, name) for name in _DECIDES) else None
 
     def folder(self, task: str, version_or_alias: str) -> Path:
         """The bundle's folder on this machine, its weights checked against its manifest.

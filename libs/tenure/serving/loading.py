@@ -281,19 +281,30 @@ def no_champion(registry: str, task: str) -> WrongInput:
 
 
 def champion_and_before(registry: Registry, task: str, champion: str) -> Iterator[str]:
-    """The champion, then the versions before it that a gate had chosen, newest first."""
+    """The champion, then the versions before it that a gate had chosen, then the baselines that models were held
+    against; newest first."""
     yield champion
+    baselines = []
     for version in reversed(registry.versions(task)):
-        if int(version) < int(champion) and _was_chosen(registry, task, version):
+        if int(version) >= int(champion):
+            continue
+        try:
+            manifest = read_manifest(registry.folder(task, version))
+        except TenureError:
+            continue
+        if _was_chosen(manifest):
             yield version
+        elif _is_baseline(manifest):
+            baselines.append(version)
+    yield from baselines
 
 
-def _was_chosen(registry: Registry, task: str, version: str) -> bool:
-    try:
-        manifest = read_manifest(registry.folder(task, version))
-    except TenureError:
-        return False
-    return manifest.gate is None or manifest.gate.champion in (MODEL, manifest.model)
+def _was_chosen(manifest: Manifest) -> bool:
+    return manifest.gate is None or manifest.gate.champion == (manifest.model if _is_baseline(manifest) else MODEL)
+
+
+def _is_baseline(manifest: Manifest) -> bool:
+    return manifest.model in manifest.baselines
 
 
 def check_fits(manifest: Manifest, task: str, fingerprint: str, release_id: str) -> None:

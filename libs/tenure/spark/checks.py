@@ -100,7 +100,8 @@ def check(build: Night, source: Source, tonight: Written = EVERYTHING) -> None:
     with described(build.spark, "refresh: checks before the release"):
         faults = [*lost_landings(build, source.feeds, after), *lost_rows(build, after)]
         faults += [*too_much_quarantined(build, source.quarantine_limit, after), *doubled_keys(build, tonight)]
-        faults += [*knowledge_from_later(build, tonight), *missing_members(build, tonight), *unripe_labels(build)]
+        faults += [*knowledge_from_later(build, tonight), *categories_from_later(build, tonight)]
+        faults += [*missing_members(build, tonight), *unripe_labels(build)]
     if faults:
         raise Refused(f"not released: {'; '.join(faults)}. Readers keep the release before it")
 
@@ -199,6 +200,26 @@ def knowledge_from_later(build: Night, tonight: Written = EVERYTHING) -> Iterato
     later = features.where(F.col("newest_known_on").isNull() | (F.col("newest_known_on") >= F.col("as_of"))).count()
     if later:
         yield f"member_features: {later:,} rows know something that was not known before their as_of"
+
+
+def categories_from_later(build: Night, tonight: Written = EVERYTHING) -> Iterator[str]:
+    """A line's category is one that its product had by the line's own known_on: gold takes categories from lines only
+    and dates them by the lines, so what the catalogue learnt later must not be in them.
+
+    Any version known by then will do. Which of them stands is not asked again, as a version that a later batch dates
+    back was not there when the line was cleaned; one of a historical load is always known.
+    """
+    versions = build.read(PRODUCTS).select("product_id", "category", F.col("known_on").alias("told_on"))
+    lines = tonight.of(build.read(ORDER_LINES), ORDER_LINES).where(F.col("category").isNotNull()).alias("lines")
+    is_told = (
+        (F.col("lines.product_id") == F.col("versions.product_id"))
+        & (F.col("lines.category") == F.col("versions.category"))
+        & (F.col("told_on") <= F.col("known_on"))
+    )
+    # A catalogue is small beside its sales: sending it to every task spares a shuffle of the lines.
+    later = lines.join(F.broadcast(versions.alias("versions")), is_told, "left_anti").count()
+    if later:
+        yield f"order_lines: {later:,} rows are in a category that their product had not when they became known"
 
 
 def missing_members(build: Night, tonight: Written = EVERYTHING) -> Iterator[str]:

@@ -89,7 +89,7 @@ def orders(
     """
     lines = kept(
         rows.transform(_on_local_days, source.calendar)
-        .transform(_in_categories, catalogue)
+        .transform(in_categories, catalogue)
         .transform(filled, source, RAW_ORDERS)
         .transform(_identified, source)
         .transform(judged, _of_orders(source, newest_day))
@@ -110,7 +110,7 @@ def _on_local_days(rows: DataFrame, calendar: str) -> DataFrame:
     )
 
 
-def _in_categories(lines: DataFrame, catalogue: DataFrame) -> DataFrame:
+def in_categories(lines: DataFrame, catalogue: DataFrame) -> DataFrame:
     """Lines with the product as known when the line was: at most one version each."""
     # Of two versions of one day the newer batch's stands; the other one stands for no day.
     following = F.lead("known_on").over(Window.partitionBy("product_id").orderBy("known_on", "batch_no"))

@@ -18,7 +18,6 @@ TASK = CHURN = Task(
     recency="days_since_last_visit",
     gate=Gate(
         beats="logistic_regression",
-        not_worse_than="champion",
         on=ROC_AUC,
         calibration_error_at_most=0.05,
         telling_alone_at_most=0.9,

@@ -23,7 +23,6 @@ class Metric:
     name: str
     says: str
     of: Callable[[np.ndarray, np.ndarray], OfWeights]
-    higher_is_better: bool = True
 
     def __call__(self, labels: np.ndarray, scores: np.ndarray) -> float:
         """NaN where the rows hold one class only and the metric needs two."""
@@ -90,5 +89,4 @@ CALIBRATION_ERROR = Metric(
     name="expected_calibration_error",
     says="mean distance of probability and frequency",
     of=expected_calibration_error,
-    higher_is_better=False,
 )

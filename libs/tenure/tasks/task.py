@@ -41,15 +41,13 @@ class Gate:
 
     Attributes:
         beats: the baseline that it must be better than.
-        not_worse_than: whose interval of differences must reach zero.
-        on: the metric of both.
+        on: the metric, also of the comparison with the champion, than whom it must not be worse.
         calibration_error_at_most: largest error of a model that counts as calibrated.
         telling_alone_at_most: a single number of a row that alone ranks training rows better than this is taken for
             the label in disguise.
     """
 
     beats: str
-    not_worse_than: str
     on: Metric
     calibration_error_at_most: float
     telling_alone_at_most: float

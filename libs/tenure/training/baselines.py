@@ -3,7 +3,7 @@ chosen on validation and never on test."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ import lightgbm
 import numpy as np
 import torch
 
-from tenure.contracts.table import Table
+from tenure.errors import WrongInput
 from tenure.models.build import build
 from tenure.models.calibration import Calibration, fit_calibration
 from tenure.models.encoding import Encoding, numbers
@@ -49,7 +49,6 @@ class Ground:
     train: Examples
     validation: Examples
     inputs: Inputs
-    table: Table
     metric: Metric
     recency: str
     settings: Baselines
@@ -58,6 +57,17 @@ class Ground:
     def chosen(self, said: np.ndarray) -> float:
         """How good (N,) scores of the validation rows are."""
         return self.metric(self.validation.labels, said)
+
+
+def fit_baselines(names: Sequence[str], ground: Ground, seeds: int) -> dict[str, list[Baseline]]:
+    """Every baseline by name, the ones that chance has a part in once for each seed.
+
+    Raises:
+        WrongInput: if there is no baseline of a name.
+    """
+    if missing := [name for name in names if name not in FITS]:
+        raise WrongInput(f"no baseline {', '.join(missing)}; there are {', '.join(FITS)}")
+    return {name: FITS[name](ground, seeds) for name in names}
 
 
 def fit_recency(ground: Ground) -> Baseline:
@@ -91,6 +101,12 @@ def fit_logistic_regression(ground: Ground) -> Baseline:
 
     settings = {"penalty": penalty, "encoding": inputs.encoding}
     return _calibrated(ground, "logistic_regression", said, settings, network, inputs)
+
+
+def fit_lightgbms(ground: Ground, seeds: int) -> list[Baseline]:
+    """One a seed, under the settings that were chosen with the first."""
+    trees = [fit_lightgbm(ground, ground.seed)]
+    return trees + [fit_lightgbm(ground, ground.seed + place, trees[0].settings) for place in range(1, seeds)]
 
 
 def fit_lightgbm(ground: Ground, seed: int, chosen: dict[str, Any] | None = None) -> Baseline:
@@ -162,6 +178,13 @@ def _features(inputs: Inputs, rows: MemberRows) -> np.ndarray:
     features = inputs.batch(rows).features
     assert features is not None
     return features.numpy().astype(np.float64)
+
+
+FITS: Mapping[str, Callable[[Ground, int], list[Baseline]]] = {
+    "recency": lambda ground, seeds: [fit_recency(ground)],
+    "logistic_regression": lambda ground, seeds: [fit_logistic_regression(ground)],
+    "lightgbm": fit_lightgbms,
+}
 
 
 def _linear(inputs: Inputs, weights: np.ndarray) -> Network:

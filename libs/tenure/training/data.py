@@ -73,11 +73,15 @@ class ExampleReader:
         Raises:
             Refused: if a label has no row of features.
         """
-        labels = self._labels(bucket, part)
-        where = f"bucket = {bucket}{_between('as_of', *self.split.days(part))}"
-        features = self.release.read(self.features, self.columns, where=where, order_by=self.features.key)
-        features = features.take(_places(labels, features, self.task.name))
-        return Examples(self._with_events(bucket, features), labels["value"].to_numpy(), days(labels["matured_at"]))
+        labels, features = self._rows(bucket, part)
+        return self._examples(labels, features, self._events(bucket, features))
+
+    def read_all(self, bucket: int, part: Part) -> tuple[Examples, MemberRows]:
+        """The part's rows as ``read`` gives them, and the same rows with the visits of which nothing was left: money
+        may have stayed where no goods did, and windows count it."""
+        labels, features = self._rows(bucket, part)
+        events = self._events(bucket, features)
+        return self._examples(labels, features, events), self._cut(features, events, undone=True)
 
     def count(self, bucket: int, part: Part) -> int:
         """How many rows ``read`` will give, from the labels alone."""
@@ -87,6 +91,16 @@ class ExampleReader:
         """Members of the part's rows, with repeats."""
         return self._labels(bucket, part)["member_key"].to_numpy()
 
+    def _rows(self, bucket: int, part: Part) -> tuple[pa.Table, pa.Table]:
+        """Labels, and the features of each."""
+        labels = self._labels(bucket, part)
+        where = f"bucket = {bucket}{_between('as_of', *self.split.days(part))}"
+        features = self.release.read(self.features, self.columns, where=where, order_by=self.features.key)
+        return labels, features.take(_places(labels, features, self.task.name))
+
+    def _examples(self, labels: pa.Table, features: pa.Table, events: pa.Table | None) -> Examples:
+        return Examples(self._cut(features, events), labels["value"].to_numpy(), days(labels["matured_at"]))
+
     def _labels(self, bucket: int, part: Part) -> pa.Table:
         where = f"bucket = {bucket} and task = '{self.task.examples}'{_between('as_of', *self.split.days(part))}"
         names = ("member_key", "as_of", "value", "matured_at")
@@ -94,15 +108,21 @@ class ExampleReader:
         parts = self.split.parts(labels["member_key"].to_numpy(), days(labels["as_of"]))
         return labels.filter(pa.array(parts == PARTS.index(part)))
 
-    def _with_events(self, bucket: int, features: pa.Table) -> MemberRows:
+    def _cut(self, features: pa.Table, events: pa.Table | None, *, undone: bool = False) -> MemberRows:
+        if events is None:
+            return MemberRows(features, pa.table({}), np.zeros(len(features) + 1, np.int64))
+        return cut(features, events, self.max_events, undone=undone)
+
+    def _events(self, bucket: int, features: pa.Table) -> pa.Table | None:
+        """Versions of the bucket's visits that any of the rows may know; None for a task without a sequence."""
         sequence = self.task.inputs.sequence
         if sequence is None:
-            return MemberRows(features, pa.table({}), np.zeros(len(features) + 1, np.int64))
+            return None
         table = sequence(self.release.shop)
         newest = EPOCH + timedelta(days=int(days(features["as_of"]).max(initial=0)))
         names = [c.name for c in table.columns if c.name not in table.partition_by]
         where = f"bucket = {bucket} and known_on < DATE '{newest}'"
-        return cut(features, self.release.read(table, names, where=where, order_by=table.key), self.max_events)
+        return self.release.read(table, names, where=where, order_by=table.key)
 
 
 def labelled_days(release: Release, task: Task) -> list[date]:

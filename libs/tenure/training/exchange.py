@@ -9,16 +9,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tenure.training.group import Group
-
-
-def is_connected() -> bool:
-    return dist.is_available() and dist.is_initialized()
+from tenure.training.group import Group, is_together
 
 
 def total(values: Tensor, group: Group) -> Tensor:
     """The sum over all workers, on the CPU."""
-    if not is_connected():
+    if not is_together():
         return values
     summed = values.to(group.device, copy=True)
     dist.all_reduce(summed)
@@ -27,7 +23,7 @@ def total(values: Tensor, group: Group) -> Tensor:
 
 def gathered_rows(own: Tensor, rows: int, group: Group) -> Tensor:
     """(rows, D) the whole of a divided table, from each worker's (n, D) part."""
-    if not is_connected():
+    if not is_together():
         return own[:rows]
     height = -(-rows // group.size)
     padded = own.new_zeros(height, own.shape[1])
@@ -39,7 +35,7 @@ def gathered_rows(own: Tensor, rows: int, group: Group) -> Tensor:
 
 def deal(rows: Tensor, to: Tensor, group: Group) -> Tensor:
     """What the others dealt to this worker: row i of ``rows`` goes to worker ``to[i]``."""
-    if not is_connected():
+    if not is_together():
         return rows
     order = torch.argsort(to, stable=True)
     giving = torch.bincount(to, minlength=group.size).to(group.device)

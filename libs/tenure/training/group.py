@@ -66,6 +66,8 @@ class RayGroup:
         context = train.get_context()
         self.rank, self.size = context.get_world_rank(), context.get_world_size()
         self.device = get_device()
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # NCCL gathers objects by way of the current device
 
     @contextmanager
     def latest(self) -> Iterator[Path | None]:
@@ -91,7 +93,8 @@ class RayGroup:
 
 
 def is_together() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    """Whether there is a group to talk through; one of a single worker too, which costs little and is the same code."""
+    return dist.is_available() and dist.is_initialized()
 
 
 def distribute(module: nn.Module) -> nn.Module:

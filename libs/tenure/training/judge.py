@@ -9,8 +9,10 @@ from typing import Final
 import numpy as np
 
 from tenure.errors import TenureError
+from tenure.lake.release import Release
 from tenure.models.rows import MemberRows
 from tenure.models.scorer import MemberScorer, load_scorer
+from tenure.registry.gate import reads_other_rows
 from tenure.registry.manifest import Interval
 from tenure.registry.registry import Registry
 from tenure.tasks.split import EPOCH
@@ -68,7 +70,7 @@ def unseen(task: Task, verdict: Verdict, resamples: int, seed: int) -> dict[str,
 
 @dataclass(frozen=True)
 class Champion:
-    """Who answers now: its version, and its scorer where it may be compared."""
+    """Who answers now: its version, and its scorer where it may be compared; ``says`` why not."""
 
     version: str
     scorer: MemberScorer | None
@@ -83,8 +85,9 @@ class Champion:
         return judged.as_of > day
 
 
-def find_champion(registry: Registry, task: Task, source: str) -> Champion | None:
-    """The version that answers now; it is not compared where it cannot be loaded or is of another shop."""
+def find_champion(registry: Registry, task: Task, chosen: Release) -> Champion | None:
+    """The version that answers now; it is not compared where it cannot be loaded, or was made for other rows than the
+    release's: of another shop, or of tables under another contract."""
     version = registry.version(task.name, CHAMPION)
     if version is None:
         return None
@@ -92,6 +95,6 @@ def find_champion(registry: Registry, task: Task, source: str) -> Champion | Non
         scorer = load_scorer(registry.folder(task.name, version))
     except TenureError as error:
         return Champion(version, None, str(error))
-    if scorer.manifest.source != source:
-        return Champion(version, None, f"it was trained for {scorer.manifest.source}")
+    if (why := reads_other_rows(scorer.manifest, chosen)) is not None:
+        return Champion(version, None, why)
     return Champion(version, scorer, "")

@@ -6,6 +6,7 @@ number against the label; the inputs against the training rows that they must ha
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import date
 
@@ -15,13 +16,15 @@ from tenure.contracts.gold import NEWEST_KNOWN_ON
 from tenure.errors import Refused
 from tenure.models.encoding import fit_number, numbers
 from tenure.models.inputs import PARTS as TOKEN_PARTS
-from tenure.models.inputs import Inputs
+from tenure.models.inputs import Inputs, fit_inputs
 from tenure.models.rows import MemberRows, days
 from tenure.tasks.metrics import ROC_AUC
+from tenure.tasks.split import PARTS
 from tenure.tasks.task import Task
-from tenure.training.data import Examples
+from tenure.training.data import ExampleReader, Examples
 from tenure.training.logistic import fit_logistic, logits
 
+SUMMED = ("baskets", "lines", "spend_minor", "discount_minor", "coupon_minor")  # of visits, over windows
 SUSPECT_FROM = 0.8  # a number that ranks worse alone is not held against all the others together
 FOLDS_PENALTY = 10.0
 
@@ -53,26 +56,33 @@ def refuse_future(examples: Examples, last_complete_day: date) -> None:
     )
 
 
-def refuse_wide_windows(rows: MemberRows, windows_days: Sequence[int]) -> None:
-    """Stops where a window's visits, or the days since the last one, are not those of the visits before ``as_of``.
+def refuse_wide_windows(rows: MemberRows, undone: MemberRows, windows_days: Sequence[int]) -> None:
+    """Stops where a window's visits, baskets or money, or the days since the last visit, are not those of the visits
+    before ``as_of``.
 
     Args:
         rows: with every visit of the longest window.
+        undone: the same rows with every visit of it of which nothing was left; what was paid for them may not add up
+            to nothing.
 
     Raises:
         Refused: naming the column.
     """
-    owner = np.repeat(np.arange(len(rows)), np.diff(rows.offsets))
-    ago = rows.as_of[owner] - days(rows.events["day"]) if len(rows.events) else np.zeros(0, np.int64)
-    for window in windows_days:
-        name = f"visits_{window}d"
-        if name in rows.features.column_names:
-            seen = np.bincount(owner[ago <= window], minlength=len(rows))
+    if not rows.events.column_names:
+        return  # a task without a sequence has nothing to hold its windows against
+    for window, measure in itertools.product(windows_days, ("visits", *SUMMED)):
+        name = f"{measure}_{window}d"
+        if name in rows.features.column_names and (measure == "visits" or measure in rows.events.column_names):
+            seen = _within(rows, measure, window)
+            if measure != "visits":
+                seen = seen + _within(undone, measure, window)
             _refuse(
                 rows,
                 rows.features[name].to_numpy() != seen,
-                f"have another {name} than visits in those days: its window does not end before as_of",
+                f"have another {name} than visits in those days: its window does not end before as_of, or begins "
+                "elsewhere",
             )
+    ago = _days_ago(rows)
     if "days_since_last_visit" in rows.features.column_names:
         told = numbers(rows.features["days_since_last_visit"])
         is_last = rows.offsets[1:][np.diff(rows.offsets) > 0] - 1
@@ -80,6 +90,21 @@ def refuse_wide_windows(rows: MemberRows, windows_days: Sequence[int]) -> None:
         since[np.diff(rows.offsets) > 0] = ago[is_last]
         is_other = ~((told == since) | np.isnan(since))
         _refuse(rows, is_other, "have a days_since_last_visit that is not that of their last visit before as_of")
+
+
+def _days_ago(rows: MemberRows) -> np.ndarray:
+    """(E,) days from each visit to its row's as_of."""
+    if not len(rows.events):
+        return np.zeros(0, np.int64)
+    return np.repeat(rows.as_of, np.diff(rows.offsets)) - days(rows.events["day"])
+
+
+def _within(rows: MemberRows, measure: str, window: int) -> np.ndarray:
+    """(N,) the visits of a window, or a measure of theirs added up."""
+    is_in = _days_ago(rows) <= window
+    owner = np.repeat(np.arange(len(rows)), np.diff(rows.offsets))[is_in]
+    values = None if measure == "visits" else numbers(rows.events[measure])[is_in]
+    return np.bincount(owner, values, minlength=len(rows))
 
 
 def _refuse(rows: MemberRows, is_wrong: np.ndarray, says: str) -> None:
@@ -170,24 +195,49 @@ def _log_odds(rates: np.ndarray) -> np.ndarray:
     return np.log(p / (1 - p))
 
 
-def refuse_foreign_scaling(inputs: Inputs, again: Inputs, first_validation: date | None) -> None:
-    """Stops where scaling or words are not those of the training rows.
+def refuse_foreign_scaling(
+    inputs: Inputs, train: Examples, reader: ExampleReader, bins: int, max_events: int | None
+) -> None:
+    """Stops where scaling or words are not those of the training rows, or these are none.
 
     Args:
         inputs: what the model would use.
-        again: what fitting on the training rows gives.
-        first_validation: the first ``as_of`` of validation in a split by time.
+        train: the rows that it should have been fitted on.
 
     Raises:
         Refused: naming what differs.
     """
+    rows, split = train.rows, reader.split
+    _refuse(
+        rows,
+        split.parts(rows.member_keys, rows.as_of) != PARTS.index("train"),
+        "that scaling and words are fitted on do not belong to the training part",
+    )
+    first_validation = split.days("validation")[0]
     if first_validation is not None and inputs.newest_as_of >= first_validation:
         raise Refused(
             f"the inputs were fitted on rows as late as {inputs.newest_as_of}, validation begins {first_validation}: "
             "fit them on training rows only"
         )
+    again = fit_inputs(rows, reader.features, lacks=reader.release.shop.lacks, bins=bins, max_events=max_events)
     if inputs != again:
-        differing = [name for name in type(inputs).model_fields if getattr(inputs, name) != getattr(again, name)]
         raise Refused(
-            f"{', '.join(differing)} of the inputs are not those of the training rows: fit them on these only"
+            f"{', '.join(_differing(inputs, again))} of the inputs are not those of the training rows: fit them on "
+            "these only"
         )
+
+
+def refuse_other_inputs(used: Inputs, checked: Inputs) -> None:
+    """Stops a bundle whose scaling or words are not the ones that were held against the training rows; it may encode
+    them otherwise, and leave the visits out.
+
+    Raises:
+        Refused: naming what differs.
+    """
+    same = used.model_copy(update={"encoding": checked.encoding, "visits": used.visits or checked.visits})
+    if same != checked:
+        raise Refused(f"{', '.join(_differing(same, checked))} of a bundle's inputs are not those that were checked")
+
+
+def _differing(ours: Inputs, theirs: Inputs) -> list[str]:
+    return [name for name in Inputs.model_fields if getattr(ours, name) != getattr(theirs, name)]

@@ -131,10 +131,11 @@ class Worker:
         together = distribute(phase.objective)
         for epoch in range(self.state.position.epoch, phase.epochs):
             began, first = time.monotonic(), self.state.position.step
+            # Only where an epoch begins: a training that was cut off in the middle of one goes on to its end.
+            if phase.judges and first == 0 and self._is_settled():
+                return
             losses = [self._step(batch, phase, together, optimizer) for batch in self._epoch(epoch, first)]
             self._tell(phase, epoch, losses, time.monotonic() - began)
-            if phase.judges and self._is_settled():
-                return
 
     def _epoch(self, epoch: int, from_step: int) -> Iterator[tuple[Batch, bool]]:
         """This worker's batches with whether they count: who has run out goes along without weight."""
@@ -211,7 +212,7 @@ class Worker:
         self._print(f"epoch {epoch + 1}, step {step}: " + _in_words(self.state.history[-1]))
 
     def _is_settled(self) -> bool:
-        newest = max(best.evaluation for best in self.state.best.values())
+        newest = max((best.evaluation for best in self.state.best.values()), default=0)
         return bool(decided(self.state.evaluations - 1 - newest >= self.plan.loop.patience))
 
     @torch.inference_mode()

@@ -25,7 +25,7 @@ from tenure.lake.release import Release, release
 from tenure.models.factorization import Factorization
 from tenure.models.popularity import Popularity
 from tenure.models.recommender import Recommender, load_recommender
-from tenure.registry.gate import MODEL, Difference, announce, decide, promote
+from tenure.registry.gate import MODEL, Difference, announce, decide, not_compared, promote, reads_other_rows
 from tenure.registry.manifest import (
     EVALUATION_FOLDER,
     MANIFEST_FILE,
@@ -65,12 +65,22 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Incumbent:
-    """The champion so far as files, to be sent to the workers: one to which the test's days are unknown."""
+    """The champion so far as files, to be sent to the workers: one to which the test's days are unknown.
+
+    There are no files where it cannot be compared, and ``says`` tells why.
+    """
 
     version: str
     files: Mapping[str, bytes]
+    says: str = ""
 
-    def load(self) -> Recommender:
+    @property
+    def is_compared(self) -> bool:
+        return bool(self.files)
+
+    def load(self) -> Recommender | None:
+        if not self.is_compared:
+            return None
         with tempfile.TemporaryDirectory() as folder:
             for name, content in self.files.items():
                 (Path(folder) / name).write_bytes(content)
@@ -92,7 +102,7 @@ def fit_recommender(config: FitFactors, train: Train) -> Outcome:
     if (known := _trained_before(registry, config, found)) is not None:
         return known
     test = periods(found, config.test_days)[1]
-    champion = incumbent(registry, found.source, test)
+    champion = incumbent(registry, found, test)
     with train(partial(_work, config, found, champion), TASK) as folder:
         if (folder / REFUSED).is_file():
             raise Refused((folder / REFUSED).read_text())
@@ -104,14 +114,42 @@ def fit_recommender(config: FitFactors, train: Train) -> Outcome:
 
 def _trained_before(registry: Registry, config: FitFactors, found: Release) -> Outcome | None:
     """What this very training came to when it was run before; nothing where it was not, or is asked for again."""
-    version = registry.trained_as(
-        TASK, release_id=found.release_id, code_version=code_version(), config=_settings(config)
-    )
+    version = registry.trained_as(_planned(config, found))
     if version is None or config.again:
         return None
-    print(f"version {version} of {TASK} came of this release, code and settings: nothing to learn; again=true trains")
+    print(
+        f"version {version} of {TASK} came of this release, code, settings and split: nothing to learn; "
+        "again=true trains"
+    )
     manifest = read_manifest(registry.folder(TASK, version))
     return Outcome(version=version, champion=str(registry.version(TASK, "champion")), manifest=manifest)
+
+
+def _planned(config: FitFactors, found: Release) -> Manifest:
+    """All that is known of what will be served before anything is fitted."""
+    return Manifest(
+        task=TASK,
+        model=Factorization.name,
+        release_id=found.release_id,
+        source=found.source,
+        fingerprint=found.fingerprint,
+        code_version=code_version(),
+        config=_settings(config),
+        split=_split(config, found, periods(found, config.test_days)[2]),
+        seed=config.seed,
+        created_at=datetime.now(UTC),
+    )
+
+
+def _split(config: FitFactors, found: Release, period: Period) -> dict[str, Any]:
+    validation, test, _ = periods(found, config.test_days)
+    return {
+        "known_before": str(period.known_before),
+        "validation": {"known_before": str(validation.known_before), "until": str(validation.until)},
+        "test": {"known_before": str(test.known_before), "until": str(test.until)},
+        "says": "metrics are of a model that knew nothing of the test's days; what is served was then fitted again "
+        "on everything known before known_before, with the same settings and choices",
+    }
 
 
 def _settings(config: FitFactors) -> dict[str, Any]:
@@ -132,25 +170,33 @@ def _note(folder: Path, sentence: str) -> None:
     (folder / REFUSED).write_text(sentence)
 
 
-def incumbent(registry: Registry, source: str, test: Period) -> Incumbent | None:
-    """The champion, or the one that was judged in its place, if it is of this shop and learnt nothing of the test."""
-    if registry.version(TASK, "champion") is None:
+def incumbent(registry: Registry, found: Release, test: Period) -> Incumbent | None:
+    """The champion, or the one that was judged in its place; None where nobody answers yet."""
+    version = registry.version(TASK, "champion")
+    if version is None:
         return None
-    folder = registry.folder(TASK, "champion")
-    for candidate in (folder, folder / BEFORE_TEST):
-        if _may_be_compared(candidate, source, test.known_before):
-            files = {name: (candidate / name).read_bytes() for name in (MANIFEST_FILE, WEIGHTS_FILE)}
-            return Incumbent(version=str(registry.version(TASK, "champion")), files=files)
-    return None
-
-
-def _may_be_compared(folder: Path, source: str, known_before: date) -> bool:
+    says = ""
     try:
-        manifest = load_recommender(folder).manifest
-    except TenureError:  # a champion of another make: it cannot be asked
-        return False
-    learnt_before = date.fromisoformat(manifest.split["known_before"])
-    return manifest.source == source and learnt_before <= known_before
+        folder = registry.folder(TASK, version)
+        for candidate in (folder, folder / BEFORE_TEST):
+            manifest = load_recommender(candidate).manifest
+            says = _not_comparable(manifest, found, test.known_before) or ""
+            if not says:
+                files = {name: (candidate / name).read_bytes() for name in (MANIFEST_FILE, WEIGHTS_FILE)}
+                return Incumbent(version=version, files=files)
+    except TenureError as error:  # spoilt, or of another make: it cannot be asked
+        says = says or str(error)
+    return Incumbent(version=version, files={}, says=says)
+
+
+def _not_comparable(manifest: Manifest, found: Release, known_before: date) -> str | None:
+    """Why a model has no part in the comparison; None where it is of this shop and learnt nothing of the test."""
+    if (why := reads_other_rows(manifest, found)) is not None:
+        return why
+    learnt_before = manifest.split.get("known_before")
+    if learnt_before is None or date.fromisoformat(learnt_before) > known_before:
+        return f"it has learnt of the test's days, which begin at {known_before}"
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,35 +265,22 @@ class Report:
     def _manifest(self, kind: type[Factorization] | type[Popularity], fitted: Fitted, period: Period) -> Manifest:
         is_ours = kind is Factorization
         test = self.progress.fitted[1]
-        return Manifest(
-            task=TASK,
-            model=kind.name,
-            architecture=architecture(self.config.als, dict(fitted.chosen)).model_dump() if is_ours else {},
-            inputs={"vocabulary": {"product_id": self.product_ids[fitted.product].tolist()}},
-            release_id=self.release.release_id,
-            source=self.release.source,
-            fingerprint=self.release.fingerprint,
-            code_version=code_version(),
-            config=_settings(self.config),
-            split=self._split(period),
-            seed=self.config.seed,
-            rows={"train": test.pairs, "served": self.progress.fitted[2].pairs, "test": self._judged_members()},
-            metrics=self.metrics(MODEL if is_ours else POPULARITY),
-            baselines={who: {n: i.value for n, i in self.metrics(who).items()} for who in (POPULARITY, FAVOURITES)},
-            comparisons=self._comparisons() if is_ours else {},
-            gate=self.gate,
-            created_at=datetime.now(UTC),
+        rows = {"train": test.pairs, "served": self.progress.fitted[2].pairs, "test": self._judged_members()}
+        return _planned(self.config, self.release).model_copy(
+            update={
+                "model": kind.name,
+                "architecture": architecture(self.config.als, dict(fitted.chosen)).model_dump() if is_ours else {},
+                "inputs": {"vocabulary": {"product_id": self.product_ids[fitted.product].tolist()}},
+                "split": _split(self.config, self.release, period),
+                "rows": rows,
+                "metrics": self.metrics(MODEL if is_ours else POPULARITY),
+                "baselines": {
+                    who: {n: i.value for n, i in self.metrics(who).items()} for who in (POPULARITY, FAVOURITES)
+                },
+                "comparisons": self._comparisons() if is_ours else {},
+                "gate": self.gate,
+            }
         )
-
-    def _split(self, period: Period) -> dict[str, Any]:
-        validation, test, _ = periods(self.release, self.config.test_days)
-        return {
-            "known_before": str(period.known_before),
-            "validation": {"known_before": str(validation.known_before), "until": str(validation.until)},
-            "test": {"known_before": str(test.known_before), "until": str(test.until)},
-            "says": "metrics are of a model that knew nothing of the test's days; what is served was then fitted again "
-            "on everything known before known_before, with the same settings and choices",
-        }
 
     def _judged_members(self) -> int:
         return len(self.progress.fitted[1].judged[f"{MODEL}.all_items.{NDCG}"])
@@ -286,6 +319,8 @@ def _gate(intervals: Mapping[str, Interval], champion: Incumbent | None) -> Gate
     popularity = _difference(intervals, POPULARITY, POPULARITY)
     if champion is None:
         return decide(POPULARITY, beats=[popularity])
+    if not champion.is_compared:
+        return decide(POPULARITY, beats=[popularity], notes=[not_compared(champion.version, champion.says)])
     before = _difference(intervals, CHAMPION, f"the champion (version {champion.version})")
     best_of_the_others = CHAMPION if before.theirs >= popularity.theirs else POPULARITY
     return decide(best_of_the_others, beats=[popularity], not_worse_than=[before])
@@ -304,15 +339,18 @@ def _difference(intervals: Mapping[str, Interval], who: str, called: str) -> Dif
 
 
 def _registered(registry: Registry, report: Report) -> Outcome:
-    """Our version is the candidate, whoever answers; a baseline that answers is a version of its own."""
+    """Our version is the candidate, whoever answers. Popularity is stored whoever wins, as the version before: should
+    ours be spoilt one day, it is there."""
     with tempfile.TemporaryDirectory() as folder:
+        baseline = registry.register(
+            TASK, report.write(Path(folder) / "baseline", Popularity), Path(folder) / "baseline"
+        )
         manifest = report.write(Path(folder) / "ours", Factorization)
         ours = registry.register(TASK, manifest, Path(folder) / "ours")
-        champion = ours
-        if report.gate.champion == POPULARITY:
-            baseline = report.write(Path(folder) / "baseline", Popularity)
-            champion = registry.register(TASK, baseline, Path(folder) / "baseline")
-        elif report.gate.champion == CHAMPION:
-            champion = str(registry.version(TASK, "champion"))
+    champion = {
+        MODEL: ours,
+        POPULARITY: baseline,
+        CHAMPION: registry.version(TASK, "champion") or ours,
+    }[report.gate.champion]
     promote(registry, TASK, candidate=ours, champion=champion)
     return Outcome(version=ours, champion=champion, manifest=manifest)

@@ -41,9 +41,9 @@ def survey(reader: ExampleReader, sample_rows: int, seed: int) -> Survey:
     matured = 0
     for part in PARTS:
         for bucket in reader.buckets:
-            examples = reader.read(bucket, part)
+            examples, undone = reader.read_all(bucket, part)
             refuse_future(examples, reader.release.last_complete_day)
-            refuse_wide_windows(examples.rows, reader.release.shop.windows_days)
+            refuse_wide_windows(examples.rows, undone, reader.release.shop.windows_days)
             counts[part] += len(examples)
             if part != "test":
                 kept[part].append(_sample(examples, sample_rows // len(reader.buckets), seed, bucket))

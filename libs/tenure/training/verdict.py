@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tenure.registry.gate import Difference, decide
+from tenure.registry.gate import Difference, decide, not_compared
 from tenure.registry.manifest import Gate
 from tenure.tasks.task import Task
 from tenure.training.evaluation import Comparison, compare
@@ -31,13 +31,16 @@ def decide_gate(
     calibration = compared.values[MODEL]["expected_calibration_error"]
     limit = task.gate.calibration_error_at_most
     holds = {f"calibrated (error {calibration:.4f}, at most {limit})": calibration <= limit}
-    not_worse, fallback = [], baseline
-    if champion is not None and champion_scores is not None:
+    if champion is None:
+        return decide(baseline, beats=[beats], holds=holds)
+    met, why = None, champion.says
+    if champion_scores is not None:
         met = _against_champion(task, verdict, champion, champion_scores, resamples, seed)
-        if met is not None:
-            not_worse.append(met[0])
-            fallback = CHAMPION if met[1] else baseline
-    return decide(fallback, beats=[beats], not_worse_than=not_worse, holds=holds)
+        why = "it has learnt of the test rows' days, or the others hold one outcome only"
+    if met is None:
+        return decide(baseline, beats=[beats], holds=holds, notes=[not_compared(champion.version, why)])
+    fallback = CHAMPION if met[1] else baseline
+    return decide(fallback, beats=[beats], not_worse_than=[met[0]], holds=holds)
 
 
 def _against_champion(

@@ -12,7 +12,6 @@ from tenure.contracts.gold import AS_OF, BUCKET
 from tenure.contracts.silver import MEMBER_KEY
 from tenure.contracts.table import Column, Has, Kind, Layer, Table
 from tenure.errors import Refused, WrongInput
-from tenure.models.batch import joined
 from tenure.models.build import build
 from tenure.models.calibration import Calibration
 from tenure.models.inputs import Inputs, fit_inputs
@@ -120,7 +119,6 @@ def test_taking_rows_of_a_batch_is_the_batch_of_those_rows(inputs: Inputs):
     assert torch.equal(taken.features, direct.features)
     for name in ("offsets", "values", "codes", "category_offsets", "category_ids", "category_weights"):
         assert torch.equal(getattr(taken.visits, name), getattr(direct.visits, name))
-    assert torch.equal(joined([taken, direct]).visits.codes[: len(taken.visits.codes)], taken.visits.codes)
 
 
 @pytest.mark.smoke

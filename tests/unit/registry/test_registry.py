@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tenure.errors import Refused, WrongInput
-from tenure.registry.gate import Difference, decide, promote
+from tenure.registry.gate import Difference, decide, not_compared, promote
 from tenure.registry.manifest import WEIGHTS_FILE, Interval, Manifest, read_manifest, write_manifest
 from tenure.registry.registry import Registry
 
@@ -55,17 +55,26 @@ def test_a_registered_bundle_comes_back_whole(registry: Registry, tmp_path: Path
     assert registry.version("churn", "champion") == version
 
 
-def test_a_training_is_known_again_by_its_release_code_and_settings(tmp_path: Path) -> None:
+def test_a_training_is_known_again_by_its_release_code_settings_and_split(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "registry")
-    said = {"release_id": "r1", "code_version": "0.1.0", "config": {"epochs": 2}}
-    manifest = bundle(tmp_path / "b", MANIFEST.model_copy(update={"config": {"epochs": 2}}))
-    version = registry.register("churn", manifest, tmp_path / "b")
+    planned = MANIFEST.model_copy(update={"config": {"epochs": 2}, "split": {"test": ["2026-03-01"]}})
+    version = registry.register("churn", bundle(tmp_path / "b", planned), tmp_path / "b")
     registry.set_alias("churn", "candidate", version)
-    assert registry.trained_as("churn", **said) is None  # nobody answers yet
+    assert registry.trained_as(planned) is None  # nobody answers yet
     registry.set_alias("churn", "champion", version)
-    assert registry.trained_as("churn", **said) == version
-    for other in ({"release_id": "r2"}, {"code_version": "0.2.0"}, {"config": {"epochs": 3}}):
-        assert registry.trained_as("churn", **{**said, **other}) is None
+    assert registry.trained_as(planned) == version
+    changes = ({"release_id": "r2"}, {"code_version": "2"}, {"config": {"epochs": 3}}, {"split": {"test": []}})
+    for change in changes:
+        assert registry.trained_as(planned.model_copy(update=change)) is None
+
+
+def test_a_spoilt_candidate_is_as_good_as_not_trained(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    version = registry.register("churn", bundle(tmp_path / "b"), tmp_path / "b")
+    promote(registry, "churn", candidate=version, champion=version)
+    assert registry.trained_as(MANIFEST) == version
+    (registry.folder("churn", version) / WEIGHTS_FILE).write_bytes(b"spoilt")
+    assert registry.trained_as(MANIFEST) is None
 
 
 def test_an_alias_moves_and_the_older_version_stays(registry: Registry, tmp_path: Path) -> None:
@@ -154,6 +163,12 @@ def test_where_the_model_is_not_shown_to_be_better_the_baseline_answers() -> Non
     gate = decide("popularity", beats=[unclear])
     assert (gate.passed, gate.champion) == (False, "popularity")
     assert gate.reasons[0].endswith("not shown to be better")
+
+
+def test_a_note_is_a_reason_that_decides_nothing() -> None:
+    gate = decide("popularity", beats=[DIFFERENCE], notes=[not_compared("3", "it is spoilt")])
+    assert gate.passed
+    assert gate.reasons[-1] == "the champion (version 3) is not compared: it is spoilt"
 
 
 def test_a_model_worse_than_the_champion_does_not_pass() -> None:

@@ -6,15 +6,19 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
+from pyspark.sql import functions as F
+from tests.visiting_shop import SOURCE
 
 from tenure.contracts import gold
 from tenure.contracts.control import BATCHES, CONSERVATION
 from tenure.contracts.shop import Shop
-from tenure.contracts.silver import MEMBERS, ORDER_LINES
+from tenure.contracts.silver import MEMBERS, ORDER_LINES, PRODUCTS
+from tenure.errors import Refused
 from tenure.spark import checks, delta
 from tenure.spark.knowledge import seen_from
 from tenure.spark.night import Night
 from tenure.spark.schema import struct
+from tenure.spark.silver import in_categories
 
 SHOP = Shop(
     name="shop",
@@ -136,3 +140,33 @@ def test_windows_open_only_the_files_of_their_days(night):
     seen = seen_from(tiles, [AS_OF], 28)
     assert len(seen.inputFiles()) == 1
     assert [row["day"] for row in seen.collect()] == [date(2026, 2, 27)]
+
+
+def put_lines(night, catalogue, *lines):
+    """Order lines in the categories of a catalogue, by the transform that cleaning uses."""
+    blank = [{column.name: _value(column, line) for column in ORDER_LINES.columns} for line in lines]
+    rows = night.spark.createDataFrame([tuple(line.values()) for line in blank], struct(ORDER_LINES))
+    dated = rows.drop("category").transform(in_categories, catalogue)
+    delta.append(dated.select(*ORDER_LINES.names), night.root, ORDER_LINES)
+
+
+def test_a_category_that_the_catalogue_learnt_later_is_refused(night):
+    always, later = date(1970, 1, 1), date(2026, 2, 20)
+    put(
+        night,
+        PRODUCTS,
+        {"product_id": "p", "category": "GROCERY", "known_on": always},
+        {"product_id": "p", "category": "FUEL", "known_on": later},
+    )
+    catalogue = night.read(PRODUCTS)
+    before, after = date(2026, 2, 10), date(2026, 2, 21)
+    lines = [{"line_key": 1, "product_id": "p", "known_on": before}, {"line_key": 2, "product_id": "p"}]
+    put_lines(night, catalogue, lines[0], lines[1] | {"known_on": after})
+    assert not list(checks.categories_from_later(night))
+    newest = catalogue.groupBy("product_id").agg(
+        *(F.max_by(name, "known_on").alias(name) for name in ("category", "product_type")),
+        F.lit(always).alias("known_on"),
+    )
+    put_lines(night, newest, lines[0] | {"line_key": 3}, lines[1] | {"line_key": 4, "known_on": after})
+    with pytest.raises(Refused, match="order_lines: 1 rows are in a category that their product had not when they"):
+        checks.check(night, SOURCE)

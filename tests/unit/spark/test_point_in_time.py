@@ -5,19 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
+import pyarrow as pa
 import pytest
+from pyspark.sql import functions as F
 
 from tenure.contracts import gold
 from tenure.contracts.shop import Shop
-from tenure.contracts.silver import CAMPAIGN_TOUCHES, MEMBERS, ORDER_LINES
+from tenure.contracts.silver import CAMPAIGN_TOUCHES, MEMBERS, ORDER_LINES, PRODUCTS
 from tenure.contracts.table import Has
+from tenure.errors import Refused
+from tenure.lake.schema import arrow
+from tenure.models.rows import cut
+from tenure.spark import features as features_module
+from tenure.spark import knowledge
 from tenure.spark.days import member_days
 from tenure.spark.events import member_events
-from tenure.spark.features import member_features
+from tenure.spark.features import _combined, member_features
 from tenure.spark.interactions import interactions
 from tenure.spark.labels import churn_labels
 from tenure.spark.schema import struct
+from tenure.spark.silver import in_categories
 from tenure.spark.totals import member_totals
+from tenure.training.leaks import refuse_wide_windows
 
 SHOP = Shop(
     name="shop",
@@ -80,6 +89,13 @@ def member(key, known, **known_of):
         "batch_no": 1,
         "position": 0,
     } | known_of
+
+
+def product(product_id, category, known_on):
+    return {
+        "product_id": product_id, "category": category, "product_type": category, "is_recommendable": True,
+        "known_on": known_on, "flags": [], "batch_id": "b", "batch_no": 1, "position": 0,
+    }  # fmt: skip
 
 
 def touch(member_key, on, kind, key=1):
@@ -211,13 +227,17 @@ def test_demographics_change_from_the_day_on_which_we_knew(spark):
 
 
 def test_a_products_new_category_does_not_move_what_was_sold_before(spark):
-    lines = [
-        line(1, ANN, 10, paid=500, quantity=2.0, category="GROCERY"),
-        line(2, ANN, 10, known=40, corrects=1, paid=-250, quantity=-1.0, category="FUEL"),
+    # The product is groceries from the start of time, and fuel from day 30 on.
+    catalogue = frame(spark, PRODUCTS, [product("p", "GROCERY", date(1970, 1, 1)), product("p", "FUEL", day(30))])
+    raw = [
+        line(1, ANN, 10, paid=500, quantity=2.0, category=None),
+        line(2, ANN, 31, paid=70, category=None),
     ]
-    rows = features_of(spark, lines, [20, 41])
-    assert [rows[ANN, at]["spend_category_0_minor_84d"] for at in (20, 41)] == [500, 250]
-    assert [rows[ANN, at]["spend_category_1_minor_84d"] for at in (20, 41)] == [0, 0]
+    dated = frame(spark, ORDER_LINES, raw).drop("category").transform(in_categories, catalogue)
+    lines = [row.asDict() for row in dated.select(*ORDER_LINES.names).collect()]
+    rows = features_of(spark, lines, [20, 30, 41])
+    assert [rows[ANN, at]["spend_category_0_minor_84d"] for at in (20, 30, 41)] == [500, 500, 500]
+    assert [rows[ANN, at]["spend_category_1_minor_84d"] for at in (20, 30, 41)] == [0, 0, 70]
 
 
 def test_what_a_shop_lacks_is_null(spark):
@@ -294,3 +314,58 @@ def test_who_is_at_risk_is_told_by_what_was_known_then_and_labels_by_what_is_kno
 
 def test_a_member_last_seen_before_the_activity_window_is_not_at_risk(spark):
     assert labels_of(spark, [line(1, ANN, 10)], [94, 95]) == {(ANN, 94): 1.0}
+
+
+def held_against_each_other(spark, lines, as_of):
+    """Features and visits of a member as training cuts them: with the visits of which something was left, and without
+    anything left."""
+    tiles = tiles_of(spark, lines)
+    known = frame(spark, MEMBERS, [member(ANN, 0)])
+    rows = member_features(known, tiles, totals_of(spark, tiles), [day(as_of)], SHOP)
+    visits = member_events(frame(spark, ORDER_LINES, lines), SHOP)
+    features, events = (
+        pa.Table.from_pylist([row.asDict() for row in held.sort(*table.key).collect()], arrow(table))
+        for held, table in ((rows, gold.member_features(SHOP)), (visits, gold.member_events(SHOP)))
+    )
+    return [cut(features, events, 99, undone=undone) for undone in (False, True)]
+
+
+ON_BOTH_EDGES = [
+    line(1, ANN, 10, paid=500),  # 85 days before the day 95
+    line(2, ANN, 11, paid=300),
+    line(3, ANN, 40, paid=100), line(4, ANN, 40, known=45, corrects=3, paid=-60, quantity=-1.0),  # 40 of it is kept
+    line(5, ANN, 95, paid=900),  # on the day itself
+]  # fmt: skip
+
+
+def test_windows_are_the_sums_of_visits_and_of_what_was_kept_of_undone_ones(spark):
+    visits, undone = held_against_each_other(spark, ON_BOTH_EDGES, 95)
+    assert visits.features["spend_minor_84d"].to_pylist() == [340]
+    assert (len(visits.events), len(undone.events)) == (2, 1)
+    refuse_wide_windows(visits, undone, SHOP.windows_days)
+
+
+def with_the_day_itself(tiles, as_of, longest_days):
+    def sees(at):
+        return (F.col("day") <= at) & (F.col("day") >= F.date_sub(at, longest_days)) & (F.col("known_on") <= at)
+
+    return tiles.withColumn("as_of", F.explode(F.filter(knowledge.days(as_of), sees)))
+
+
+def with_a_day_more_of_money(measure, combine, window):
+    days = window + 1 if measure == "spend_minor" else window
+    return _combined(measure, combine, days).alias(f"{measure}_{window}d")
+
+
+def test_windows_built_with_the_day_itself_are_refused(spark, monkeypatch):
+    monkeypatch.setattr(features_module, "seen_from", with_the_day_itself)
+    with pytest.raises(Refused, match="have another visits_7d than visits in those days"):
+        refuse_wide_windows(*held_against_each_other(spark, ON_BOTH_EDGES, 95), SHOP.windows_days)
+
+
+def test_windows_of_money_built_a_day_too_long_are_refused(spark, monkeypatch):
+    seen_from = knowledge.seen_from
+    monkeypatch.setattr(features_module, "seen_from", lambda tiles, as_of, days: seen_from(tiles, as_of, days + 1))
+    monkeypatch.setattr(features_module, "_combined", with_a_day_more_of_money)
+    with pytest.raises(Refused, match="have another spend_minor_84d than visits in those days"):
+        refuse_wide_windows(*held_against_each_other(spark, ON_BOTH_EDGES, 95), SHOP.windows_days)

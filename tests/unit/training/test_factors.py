@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,14 +22,14 @@ from tenure.lake.release import Release
 from tenure.models.factorization import Factorization, gram, solve
 from tenure.models.histories import Histories
 from tenure.models.recommender import load_recommender
-from tenure.registry.manifest import read_manifest
+from tenure.registry.manifest import WEIGHTS_FILE, read_manifest
 from tenure.registry.registry import Registry
 from tenure.training.factors import Worker, first_factors, objective, periods, shard, sweep
 from tenure.training.factors_progress import Progress
 from tenure.training.factors_settings import Als, Choices, FitFactors
 from tenure.training.group import Alone, Group, Write
 from tenure.training.purchases import read_products, read_purchases
-from tenure.training.recommender import fit_recommender
+from tenure.training.recommender import _planned, fit_recommender, incumbent
 from tenure.training.settings import Evaluation
 
 
@@ -187,9 +188,10 @@ def test_a_training_that_goes_on_from_a_checkpoint_comes_to_the_same(
     }
 
 
-def registered(release: Release, work: Path) -> Registry:
+def registered(release: Release, work: Path, seed: int = 1) -> Registry:
     """The registry after one more training in this process."""
-    config = settings(work).model_copy(update={"env": Env(work=str(work), lake=release.root)})
+    env = Env(work=str(work), lake=release.root)
+    config = settings(work).model_copy(update={"env": env, "seed": seed})
 
     @contextmanager
     def train(run: Callable[[Group], None], name: str) -> Iterator[Path]:
@@ -208,7 +210,8 @@ def trained(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Regis
 
 def test_a_model_that_beats_popularity_answers_and_says_on_what_it_rests(trained: Registry) -> None:
     manifest = read_manifest(trained.folder("recommender", "champion"))
-    assert trained.version("recommender", "candidate") == trained.version("recommender", "champion") == "1"
+    assert trained.version("recommender", "candidate") == trained.version("recommender", "champion") == "2"
+    assert load_recommender(trained.folder("recommender", "1")).manifest.model == "popularity"  # should ours be spoilt
     assert (manifest.gate.passed, manifest.gate.champion) == (True, "model")  # type: ignore[union-attr]
     assert manifest.split["known_before"] == str(NEWEST)
     assert manifest.split["test"] == {"known_before": str(NEWEST - timedelta(28)), "until": str(NEWEST)}
@@ -224,10 +227,38 @@ def test_the_next_model_is_compared_with_the_champion_on_days_that_neither_knows
 ) -> None:
     again = registered(release, Path(trained.root).parent)
     manifest = read_manifest(again.folder("recommender", "candidate"))
-    assert "the champion (version 1)" in manifest.gate.reasons[1]  # type: ignore[union-attr]
+    assert "the champion (version 2)" in manifest.gate.reasons[1]  # type: ignore[union-attr]
     same = manifest.comparisons["minus_champion"]["new_items.ndcg_at_10"]
     assert same == pytest.approx([0, 0], abs=1e-12)
-    assert again.version("recommender", "champion") == "2"
+    assert again.version("recommender", "champion") == "4"
+
+
+def test_a_champion_that_cannot_be_asked_is_told_and_blocks_nothing(trained: Registry, release: Release) -> None:
+    test = periods(release, None)[1]
+    assert incumbent(trained, release, test).is_compared  # type: ignore[union-attr]
+    older = incumbent(trained, replace(release, fingerprint="another"), test)
+    assert not older.is_compared  # type: ignore[union-attr]
+    assert "trained on tables of fingerprint" in older.says  # type: ignore[union-attr]
+    weights = trained.folder("recommender", "champion") / WEIGHTS_FILE
+    whole = weights.read_bytes()
+    weights.write_bytes(b"spoilt")
+    spoilt = incumbent(trained, release, test)
+    assert not spoilt.is_compared  # type: ignore[union-attr]
+    assert "is not what its manifest describes" in spoilt.says  # type: ignore[union-attr]
+    again = registered(release, Path(trained.root).parent, seed=5)
+    weights.write_bytes(whole)
+    gate = read_manifest(again.folder("recommender", "candidate")).gate
+    assert gate is not None
+    assert gate.reasons[-1].startswith("the champion (version 4) is not compared:")
+
+
+def test_other_days_of_the_test_are_another_training(trained: Registry, release: Release, tmp_path: Path) -> None:
+    config = settings(tmp_path)
+    manifest = read_manifest(trained.folder("recommender", "candidate"))
+    planned = _planned(config, release).model_copy(update={"code_version": manifest.code_version})
+    assert manifest.split == planned.split
+    later = replace(release, newest_as_of=release.newest_as_of - timedelta(7))
+    assert _planned(config, later).split != planned.split
 
 
 def test_where_nobody_has_a_taste_popularity_answers(tmp_path: Path) -> None:

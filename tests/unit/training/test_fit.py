@@ -14,11 +14,13 @@ from tests.visiting_shop import SOURCE, VisitingShop, open_shop
 
 from tenure.errors import Refused, WrongInput
 from tenure.models.scorer import load_scorer
+from tenure.registry.manifest import MANIFEST_FILE
 from tenure.registry.registry import Registry
 from tenure.tasks.churn import CHURN
 from tenure.training.data import ExampleReader
-from tenure.training.fit import Outcome, fit_task, prepare
+from tenure.training.fit import Outcome, fit_task
 from tenure.training.group import Alone, Group
+from tenure.training.prepare import prepare
 
 
 @contextmanager
@@ -96,6 +98,43 @@ def test_someone_answers_and_the_gate_says_why(shop: VisitingShop, outcome: Outc
     assert (champion == outcome.version) == (gate.champion == "model")
     if gate.champion == "logistic_regression":
         assert load_scorer(registry.folder("churn", champion)).manifest.model == "logistic_regression"
+
+
+def test_the_baseline_is_registered_whoever_answers_and_before_the_model(shop: VisitingShop, outcome: Outcome):
+    registry = Registry(shop.env.registry_root)
+    baseline = str(int(outcome.version) - 1)
+    assert load_scorer(registry.folder("churn", baseline)).manifest.model == "logistic_regression"
+    assert registry.version("churn", "candidate") == outcome.version
+    assert outcome.manifest.model == "member_encoder"
+
+
+QUICK = {"loop": {"batch_rows": 256, "pretraining_epochs": 0, "epochs": 1}, "evaluation": {"resamples": 10}}
+
+
+def test_a_champion_of_another_contract_lets_the_next_one_be_trained(tmp_path: Path):
+    own = open_shop(tmp_path / "shop")
+    first = fit(own, tmp_path / "first", **QUICK)
+    registry = Registry(own.env.registry_root)
+    manifest = registry.folder("churn", "champion") / MANIFEST_FILE
+    older = manifest.read_text().replace('"visits_7d"', '"visits_9d"').replace(own.release.fingerprint, "older")
+    manifest.write_text(older)
+    again = fit(own, tmp_path / "again", **QUICK, again=True)
+    assert again.version != first.version
+    champion = registry.version("churn", "champion")
+    assert champion in {again.version, str(int(again.version) - 1)}
+    assert again.manifest.gate.reasons[-1].endswith(
+        "is not compared: it was trained on tables of fingerprint older, these are of 0123456789abcdef"
+    )
+
+
+def test_other_days_of_the_split_are_another_training(tmp_path: Path):
+    own = open_shop(tmp_path / "shop")
+    first = fit(own, tmp_path / "first", **QUICK)
+    assert fit(own, tmp_path / "same", **QUICK).version == first.version
+    days = SOURCE.split.model_copy(update={"validation": SOURCE.split.validation[:1]})
+    again = fit(own, tmp_path / "other", **QUICK, source=SOURCE.model_copy(update={"split": days}))
+    assert again.version != first.version
+    assert again.manifest.split["validation"] == [str(SOURCE.split.validation[0])]
 
 
 def test_the_same_training_again_learns_nothing(shop: VisitingShop, outcome: Outcome, tmp_path: Path):

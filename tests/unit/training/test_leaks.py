@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import pyarrow as pa
 import pytest
 from tests.visiting_shop import GRID, SHOP, Row, VisitingShop, open_shop
 
+from tenure.contracts.table import Table
 from tenure.errors import Refused
-from tenure.models.inputs import fit_inputs
-from tenure.models.rows import MemberRows
+from tenure.models.inputs import Inputs, fit_inputs
+from tenure.models.rows import MemberRows, joined
 from tenure.tasks.churn import CHURN
-from tenure.training.fit import Ready, prepare
-from tenure.training.leaks import refuse_foreign_scaling, refuse_future, refuse_telling, refuse_wide_windows
+from tenure.training.data import Examples
+from tenure.training.leaks import refuse_future, refuse_other_inputs, refuse_telling, refuse_wide_windows
+from tenure.training.prepare import Ready, prepare
 
 RNG = np.random.default_rng(0)
 
@@ -58,16 +61,25 @@ def test_a_label_hidden_in_a_word_is_refused_by_its_name(tmp_path: Path):
         prepare(shop.settings())
 
 
-def test_a_window_one_day_too_long_is_refused(honest: Ready):
+@pytest.mark.parametrize("column", ["visits_28d", "spend_minor_28d"])
+def test_a_window_one_day_too_long_is_refused(honest: Ready, column: str):
     rows = honest.survey.train.rows
-    seen = rows.features["visits_28d"].to_numpy()
-    came_today = np.zeros(len(rows), np.int64)
-    came_today[5] = 1  # the day of as_of itself was counted
-    place = rows.features.column_names.index("visits_28d")
-    longer = rows.features.set_column(place, "visits_28d", pa.array(seen + came_today))
-    refuse_wide_windows(rows, SHOP.windows_days)
-    with pytest.raises(Refused, match=r"1 of .* rows have another visits_28d than visits in those days"):
-        refuse_wide_windows(MemberRows(longer, rows.events, rows.offsets), SHOP.windows_days)
+    more = np.zeros(len(rows), np.int64)
+    more[5] = 1  # of the day of as_of itself
+    place = rows.features.column_names.index(column)
+    longer = rows.features.set_column(place, column, pa.array(rows.features[column].to_numpy() + more))
+    undone = MemberRows(rows.features, rows.events.slice(0, 0), np.zeros(len(rows) + 1, np.int64))
+    refuse_wide_windows(rows, undone, SHOP.windows_days)
+    with pytest.raises(Refused, match=rf"1 of .* rows have another {column} than visits in those days"):
+        refuse_wide_windows(MemberRows(longer, rows.events, rows.offsets), undone, SHOP.windows_days)
+
+
+@pytest.mark.parametrize("window", SHOP.windows_days)
+def test_money_of_a_window_one_day_too_long_stops_a_training(tmp_path: Path, window: int):
+    name = f"spend_minor_{window}d"
+    shop = spoiled(tmp_path, **{name: lambda row: row[name] + 500 * (row["visits_7d"] == 2)})
+    with pytest.raises(Refused, match=f"have another {name} than visits in those days"):
+        prepare(shop.settings())
 
 
 def test_a_window_that_says_what_it_knew_is_refused_for_that(tmp_path: Path):
@@ -80,17 +92,6 @@ def test_a_last_visit_on_the_day_itself_is_refused(tmp_path: Path):
     shop = spoiled(tmp_path, days_since_last_visit=lambda row: row["days_since_last_visit"] - (row["visits_7d"] > 2))
     with pytest.raises(Refused, match="have a days_since_last_visit that is not that of their last visit"):
         prepare(shop.settings())
-
-
-def test_a_product_attribute_that_changed_later_is_refused(tmp_path: Path):
-    late = GRID[6]
-
-    def newest(row: Row) -> date:
-        # The category of what was bought was changed after as_of, and the row was built with the new one.
-        return row["as_of"] + timedelta(days=3) if row["as_of"] == late else row["newest_known_on"]
-
-    with pytest.raises(Refused, match=f"newest_known_on.*at {late}"):
-        prepare(spoiled(tmp_path, newest_known_on=newest).settings())
 
 
 def test_a_leak_in_test_rows_is_refused_as_well(tmp_path: Path):
@@ -120,18 +121,43 @@ def test_visits_known_on_the_day_itself_are_refused(honest: Ready):
         refuse_future(type(examples)(rows, examples.labels, examples.matured_at), date(2026, 12, 31))
 
 
-def test_a_scaler_fitted_on_all_rows_is_refused(honest: Ready):
-    train, validation = honest.survey.train.rows, honest.survey.validation.rows
-    settings = {"lacks": SHOP.lacks, "bins": 4, "max_events": 12}
-    again = fit_inputs(train, honest.reader.features, **settings)
-    first = honest.reader.split.days("validation")[0]
-    refuse_foreign_scaling(again, again, first)
-    everything = fit_inputs(validation, honest.reader.features, **settings)
-    with pytest.raises(Refused, match=f"as late as {GRID[11]}, validation begins {GRID[10]}"):
-        refuse_foreign_scaling(everything, again, first)
-    disguised = everything.model_copy(update={"newest_as_of": again.newest_as_of, "rows": again.rows})
-    with pytest.raises(Refused, match="numbers, visits of the inputs are not those of the training rows"):
-        refuse_foreign_scaling(disguised, again, first)
+@pytest.mark.parametrize("by", ["time", "member"])
+def test_a_scaler_fitted_on_all_rows_is_refused(
+    shop: VisitingShop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by: str
+):
+    (tmp_path / "member_key_secret").write_text("a secret")
+    settings = shop.settings(split={"by": by}, env={**shop.env.model_dump(), "secrets": str(tmp_path)})
+    validation = prepare(settings).survey.validation.rows
+
+    def on_all_rows(rows: MemberRows, table: Table, **how: Any) -> Inputs:
+        return fit_inputs(joined([rows, validation]), table, **how)
+
+    monkeypatch.setattr("tenure.training.prepare.fit_inputs", on_all_rows)
+    says = {
+        "time": f"as late as {GRID[11]}, validation begins {GRID[10]}",
+        "member": "rows, numbers, visits of the inputs are not those of the training rows",
+    }
+    with pytest.raises(Refused, match=says[by]):
+        prepare(settings)
+
+
+def test_rows_of_validation_among_those_that_scaling_is_fitted_on_are_refused(honest: Ready):
+    both = (honest.survey.train, honest.survey.validation)
+    mixed = Examples(
+        joined([part.rows for part in both]),
+        np.concatenate([part.labels for part in both]),
+        np.concatenate([part.matured_at for part in both]),
+    )
+    with pytest.raises(Refused, match="that scaling and words are fitted on do not belong to the training part"):
+        replace(honest, survey=replace(honest.survey, train=mixed))
+
+
+def test_a_bundle_with_other_scaling_than_was_checked_is_refused(honest: Ready):
+    baseline = honest.inputs.model_copy(update={"encoding": "standard", "visits": None})
+    refuse_other_inputs(baseline, honest.inputs)
+    narrower = baseline.model_copy(update={"numbers": baseline.numbers[1:]})
+    with pytest.raises(Refused, match="numbers of a bundle's inputs are not those that were checked"):
+        refuse_other_inputs(narrower, honest.inputs)
 
 
 def test_nothing_fitted_reads_validation_or_test(honest: Ready, tmp_path: Path):

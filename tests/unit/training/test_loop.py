@@ -9,9 +9,9 @@ import pytest
 import torch
 from tests.visiting_shop import VisitingShop
 
-from tenure.training.fit import prepare
 from tenure.training.group import Alone
 from tenure.training.loop import Plan, fit_worker, network_of
+from tenure.training.prepare import prepare
 
 
 class WorkerDiedError(Exception):
@@ -97,6 +97,20 @@ def test_it_stops_where_no_branch_gets_better(plan: Plan, tmp_path: Path):
     newest = max(best.evaluation for best in state.best.values())
     assert len(state.history) - 1 - newest == 2
     assert len(state.history) < 40
+
+
+def test_a_training_that_was_cut_off_when_it_was_settled_does_not_go_on(plan: Plan, tmp_path: Path):
+    steps = max(plan.shard("train", Alone(tmp_path)).steps(plan.loop.batch_rows), 1)
+    hasty = {"epochs": 40, "pretraining_epochs": 0, "learning_rate": 0.3, "patience": 2, "checkpoint_steps": steps}
+    settled = Plan(**{**vars(plan), "loop": plan.loop.model_copy(update=hasty)})
+    fit_worker(settled, Alone(tmp_path / "whole"))
+    _, whole = network_of(settled, tmp_path / "whole" / "checkpoint")
+    with pytest.raises(WorkerDiedError):  # after the checkpoint of its last epoch, before the one of the end
+        fit_worker(settled, Mortal(tmp_path / "cut", len(whole.history)))
+    fit_worker(settled, Alone(tmp_path / "cut"))
+    _, state = network_of(settled, tmp_path / "cut" / "checkpoint")
+    assert len(state.history) == len(whole.history)
+    assert state.examples == whole.examples
 
 
 @pytest.mark.gpu
