@@ -251,10 +251,22 @@ def closing(demo: Demo, seconds: float) -> str:
         f"{recommender['baselines']['popularity']['new_items']['ndcg_at_10']:.4f}; {answers(recommender)}",
         f"  serving      {summary['serving']['requests']} requests, {summary['serving']['errors']} errors, "
         f"median {summary['serving']['p50_ms']:.0f} ms",
+        *([nearness(summary["truth"])] if "truth" in summary else []),
         f"To look at: {demo.work}/report.html and {demo.work}/summary.json",
         f"To ask it yourself: make serve WORK={demo.work}",
     ]
     return "\n".join(lines)
+
+
+def nearness(truth: dict) -> str:
+    """How near the truth it came."""
+    met = [rule["goal_met"] for rule in truth["cleaning"].values()]
+    return (
+        f"  truth        {truth['churn']['reached']:.0%} of the way to the best ROC AUC, {truth['best_roc_auc']:.3f}; "
+        f"{sum(met)} of {len(met)} cleaning rules meet their goal, {truth['clean_rows']['lost']} clean rows lost; "
+        f"{truth['stages']['accuracy']:.0%} of members in their true stage; NDCG@10 by true taste "
+        f"{truth['taste_ndcg_at_10']:.3f}"
+    )
 
 
 def answers(model: dict) -> str:

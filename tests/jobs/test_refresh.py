@@ -158,7 +158,7 @@ def test_a_lake_keeps_its_buckets_and_its_shop(spark, by_nights, folder):
         refresh.run(spark, kiosk.config(work, kiosk.landed(3, folder), kiosk.FORGOTTEN, name="another"))
 
 
-def test_a_mended_expression_leaves_the_lake_of_the_right_one(spark, secret, by_nights, folder, tmp_path):
+def test_a_mended_expression_leaves_the_lake_of_the_right_one(spark, secret, folder, tmp_path):
     """Silver and gold, which begins anew; and the night after it has nothing to do."""
     feeds = kiosk.SOURCE["feeds"]
     orders = feeds["orders"] | {"columns": feeds["orders"]["columns"] | {"paid_minor": "cast(paid as bigint) * 100"}}
@@ -169,4 +169,4 @@ def test_a_mended_expression_leaves_the_lake_of_the_right_one(spark, secret, by_
     mended = kiosk.release_id(work)
     kiosk.refreshed(spark, work, first, kiosk.FIRST)
     assert kiosk.release_id(work) == mended > wrong
-    assert kiosk.everything(work) == kiosk.everything(by_nights[0])
+    assert kiosk.everything(work) == kiosk.everything(kiosk.lake_after(spark, 1, folder))

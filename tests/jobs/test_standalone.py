@@ -102,7 +102,7 @@ def work(cluster: tuple[str, Path], package: Path, tmp_path_factory: pytest.Temp
     """A lake through which every job went alone."""
     master, _ = cluster
     work = tmp_path_factory.mktemp("standalone")
-    folder = kiosk.land(work / "landing", kiosk.FIRST)
+    folder = kiosk.land(work / "landing", kiosk.Night(kiosk.FIRST.orders, products=kiosk.PRODUCTS))
     (work / "kiosk.yaml").write_text(yaml.safe_dump({**kiosk.SOURCE, "historical": True, "data": str(folder)}))
     submit = ["spark-submit", "--master", master, "--properties-file", "var/jars/spark.properties"]
     submit += ["--py-files", str(package), *(word for setting in SMALL for word in ("--conf", setting))]

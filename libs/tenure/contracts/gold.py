@@ -248,7 +248,8 @@ def member_events(shop: Shop) -> Table:
         layer=Layer.GOLD,
         says=(
             "A member's visits, one a day, append-only: of several rows with the same member, day and kind-of-token "
-            "the newest one known before as_of counts. The last N events of any as_of are a cut that the reader makes."
+            "the newest one known before as_of counts. The last N events of any as_of are a cut that the reader makes, "
+            "and so are the gaps between them, by their days."
         ),
         key=("member_key", "day", "known_on"),
         columns=(BUCKET, MEMBER_KEY, *EVENT_COLUMNS),

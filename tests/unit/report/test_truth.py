@@ -12,6 +12,7 @@ import pytest
 from tests.unit.report.conftest import AS_OF, BEFORE, PERSON, models, source
 from tests.unit.report.simulated_shop import lake, truth
 
+from tenure.contracts.truth import TRUE_STATES
 from tenure.errors import WrongInput
 from tenure.lifecycle.stages import STAGES
 from tenure.report.facts import Facts, facts
@@ -234,6 +235,12 @@ def test_the_page_has_a_section_on_truth_and_no_raw_id(found: Facts) -> None:
     assert PERSON not in html
     assert "nan" not in html.lower()
     assert "None" not in html
+
+
+def test_members_go_by_their_pseudonym_alone(told: Told) -> None:
+    rows = told.of_members(TRUE_STATES, ["stage"], [AS_OF])
+    assert sorted(rows.column_names) == ["member_key", "stage"]
+    assert sorted(rows["member_key"].to_pylist()) == [1, 2, 3, 4]
 
 
 def test_a_folder_without_truth_is_refused(found: Facts, tmp_path: Path) -> None:

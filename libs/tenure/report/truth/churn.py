@@ -44,7 +44,8 @@ def best_churn(told: Told, predicted: Predictions) -> BestChurn | None:
     if not days:
         return None
     states = told.of_members(TRUE_STATES, ["as_of", *_CHANCES], [_day(day) for day in days])
-    asked = pa.table({"member_key": predicted.member_key, "as_of": predicted.as_of, "row": np.arange(len(predicted))})
+    at = predicted.as_of.astype(np.int32)
+    asked = pa.table({"member_key": predicted.member_key, "as_of": at, "row": np.arange(len(predicted))})
     states = states.set_column(states.column_names.index("as_of"), "as_of", states["as_of"].cast(pa.int32()))
     found = asked.join(states, ["member_key", "as_of"], join_type="inner")  # one state a member and day
     row = found["row"].to_numpy()
