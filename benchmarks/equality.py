@@ -1,0 +1,90 @@
+"""Whether two outputs are the same rows, told by sums over each column instead of by sorting both."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+Fingerprint = dict[str, object]
+DIGITS = 6  # beyond them, adding up numbers in another order shows
+
+
+class Differ(AssertionError):
+    """The outputs are not the same: no time of either counts."""
+
+
+def fingerprint(folder: Path, key: Sequence[str], columns: Sequence[str] | None = None) -> Fingerprint:
+    """For each column of a folder of Parquet: how many rows have it, and what its values come to together with the key,
+    so that values which changed their rows show.
+
+    Args:
+        key: integer or day columns that tell rows apart.
+    """
+    files = sorted(glob.glob(f"{folder}/**/*.parquet", recursive=True))
+    dataset = ds.dataset(files, format="parquet")
+    names = list(columns or dataset.schema.names)
+    found: dict[str, int | float] = {"rows": 0}
+    for batch in dataset.to_batches(columns=sorted({*names, *key})):
+        found["rows"] += batch.num_rows
+        weights = _weights(batch, key)
+        for name in names:
+            for what, value in _summed(batch.column(name), weights).items():
+                found[f"{name} {what}"] = found.get(f"{name} {what}", 0) + value
+    return {name: round(value, DIGITS) if isinstance(value, float) else value for name, value in found.items()}
+
+
+def _weights(batch: pa.RecordBatch, key: Sequence[str]) -> pa.Array:
+    """A number between 1 and 1,024 of each row's key."""
+    total = None
+    for name in key:
+        part = pc.bit_wise_and(_integers(batch.column(name)), 1023)
+        total = part if total is None else pc.add(pc.multiply(total, 31), part)
+    return pc.add(pc.bit_wise_and(total, 1023), 1)
+
+
+def _integers(values: pa.Array) -> pa.Array:
+    if pa.types.is_date32(values.type):
+        return pc.cast(pc.cast(values, pa.int32()), pa.int64())
+    return pc.cast(values, pa.int64())
+
+
+def _summed(values: pa.Array, weights: pa.Array) -> dict[str, int | float]:
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        return {f"= {text}": sum_ for text, sum_ in _by_text(values, weights)}
+    if pa.types.is_floating(values.type):
+        numbers = pc.fill_null(values, 0.0)
+        weighted = pc.sum(pc.multiply(numbers, pc.cast(weights, pa.float64()))).as_py() or 0.0
+        return {"known": len(values) - values.null_count, "sum": weighted}
+    # Modulo a prime, so that sums of large numbers stay within 64 bits.
+    integers = pc.fill_null(_integers(values), 0)
+    small = pc.subtract(integers, pc.multiply(pc.divide(integers, _PRIME), _PRIME))
+    return {"known": len(values) - values.null_count, "sum": pc.sum(pc.multiply(small, weights)).as_py() or 0}
+
+
+_PRIME = 1_000_003
+
+
+def _by_text(values: pa.Array, weights: pa.Array) -> list[tuple[str, int]]:
+    grouped = pa.table({"text": values, "weight": weights}).group_by("text").aggregate([("weight", "sum")])
+    return list(zip(grouped["text"].to_pylist(), grouped["weight_sum"].to_pylist(), strict=True))
+
+
+def hold_equal(ours: Mapping[str, object], theirs: Mapping[str, object], peer: str) -> None:
+    """Raises ``Differ`` naming the first few that differ; numbers may by a billionth, for they were added up in another
+    order."""
+    names = [*ours, *(name for name in theirs if name not in ours)]
+    wrong = [name for name in names if not _is_same(ours.get(name), theirs.get(name))]
+    if wrong:
+        shown = "; ".join(f"{name}: {ours.get(name)} is not {theirs.get(name)}" for name in wrong[:8])
+        raise Differ(f"the output of {peer} is not ours in {len(wrong)} of {len(names)} sums: {shown}")
+
+
+def _is_same(ours: object, theirs: object) -> bool:
+    if isinstance(ours, float) and isinstance(theirs, float):
+        return abs(ours - theirs) <= 1e-9 * max(abs(ours), abs(theirs), 1.0)
+    return ours == theirs
