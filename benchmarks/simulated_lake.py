@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from tenure.errors import TenureError
 from tenure.simulation.settings import SimulateShop
 from tenure.simulation.simulate import simulate
 from tenure.spark import delta
-from tenure.spark.session import session
 
 LINES_A_MEMBER = 97  # of the shipped shop in its 280 days
 DAYS = 280
@@ -125,10 +124,6 @@ def last_day(landing: Path) -> date:
     return max(date.fromisoformat(folder.name) for folder in (landing / "orders").iterdir())
 
 
-def spark_of(lake: Lake) -> SparkSession:
-    return session("benchmarks", lake.env)
-
-
 def fingerprint(rows: DataFrame) -> tuple[Any, ...]:
     """How many rows there are, and a sum over their hashes: the same for the same rows in any order."""
     # Two hashes with different seeds: what one misses by chance the other does not.
@@ -145,7 +140,3 @@ def refuse_unequal(spark: SparkSession, ours: Lake, theirs: Lake, tables: Sequen
         mine, other = (fingerprint(delta.read(spark, lake.root, table)) for lake in (ours, theirs))
         if mine != other:
             raise Unequal(f"{table.name}: ours has {mine[0]:,} rows, the other {other[0]:,}, or their values differ")
-
-
-def next_day(day: date) -> date:
-    return day + timedelta(days=1)
