@@ -16,6 +16,7 @@ import polars as pl
 
 MEMBER_DAY = ["member_key", "day"]
 VERSION = [*MEMBER_DAY, "known_on"]
+FILE = "part-0.parquet"  # of each table's folder
 OTHER = 63  # the bit of any category beyond the main ones
 
 
@@ -36,16 +37,20 @@ class Plan:
 
 def run(plan: Plan) -> None:
     lines, aside = cleaned(plan)
-    lines.write_parquet(plan.to / "order_lines.parquet")
-    aside.write_parquet(plan.to / "quarantine.parquet")
+    put(lines, plan, "order_lines")
+    put(aside, plan, "quarantine")
     touches = read_touches(plan)
     members = members_of(plan, lines, touches)
     parts = signed(lines)
     tiles = tiles_of(parts, touches, plan)
-    features_of(members, tiles, plan).write_parquet(plan.to / "member_features.parquet")
-    labels_of(tiles, plan).write_parquet(plan.to / "labels.parquet")
-    events_of(parts, tiles).write_parquet(plan.to / "member_events.parquet")
-    interactions_of(parts).write_parquet(plan.to / "interactions.parquet")
+    put(features_of(members, tiles, plan), plan, "member_features")
+    put(labels_of(tiles, plan), plan, "labels")
+    put(events_of(parts, tiles), plan, "member_events")
+    put(interactions_of(parts), plan, "interactions")
+
+
+def put(rows: pl.DataFrame, plan: Plan, name: str) -> None:
+    rows.write_parquet(plan.to / name / FILE, mkdir=True, compression="snappy")
 
 
 def keyed(rows: pl.DataFrame, plan: Plan) -> pl.DataFrame:

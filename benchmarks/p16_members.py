@@ -17,21 +17,20 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 
-from benchmarks import machine, measure, results, simulated_lake
+from benchmarks import machine, results, simulated_lake
 from benchmarks.arguments import Arguments, benchmark
-from benchmarks.measure import Load, Peer, Runner, Timed, at_most, timed_pass
+from benchmarks.measure import Load, Peer, at_most
 from benchmarks.neighbours import processes
 from benchmarks.simulated_lake import Lake, Unequal
+from benchmarks.turns import Side, result, shared, take_turns
 from tenure.contracts.control import JOB_RUNS
 from tenure.contracts.gold import LABELS, gold_tables, member_features
 from tenure.contracts.silver import MEMBER_IDENTITIES, SILVER_TABLES
@@ -95,28 +94,23 @@ class Shop:
     lake: Lake
     jobs_s: list[dict[str, float]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
-    wall_s: list[float] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         return f"{self.members:,} members"
 
-    def run(self) -> None:
-        """A refresh into an empty lake.
+    def run(self) -> float:
+        """A refresh into an empty lake; its own seconds.
 
         Raises:
             Unequal: if it did not end with a release.
         """
         shutil.rmtree(self.lake.work, ignore_errors=True)
-        began = time.perf_counter()
         self.held.append(_submitted(self.lake))
-        self.wall_s.append(time.perf_counter() - began)
         runs = DeltaTable(table_path(self.lake.root, JOB_RUNS)).to_pyarrow_table(columns=["job", "seconds", "outcome"])
         self.jobs_s.append({row["job"]: row["seconds"] for row in runs.to_pylist()})
         newest_release(self.lake.root)
-
-    @property
-    def seconds(self) -> float:
+        print(f"P16: {self.name}: {self.held[-1].total:,.0f} MiB; {_in_words(self.jobs_s[-1])}", flush=True)
         return self.jobs_s[-1]["refresh"]
 
 
@@ -158,60 +152,44 @@ def shop(arguments: Arguments, share: int) -> Shop:
 
 def run(arguments: Arguments) -> None:
     shops = [shop(arguments, share) for share in SHARES]
+    sides = {each.members: Side(name=each.name, run=each.run, work=each.members) for each in shops}
     largest, load = shops[-1], Load(arguments.noisy)
     load.before()
-    for number in range(1, arguments.rounds + 1):
-        for each in shops:
-            _, neighbours = timed_pass(each.run)
-            print(
-                f"P16: round {number}, {each.name}: {each.seconds:.1f} s in the jobs, {each.held[-1].total:,.0f} MiB, "
-                f"others {neighbours.cores:.2f} cores; {_in_words(each.jobs_s[-1])}",
-                flush=True,
-            )
-            load.during(each.name, neighbours)
-        for small in shops[:-1]:
-            hold_same_people(small, largest)
-    found = [result for small in shops[:-1] for result in (_cost(largest, small), _memory(largest, small))]
-    shared = {
-        "events": arguments.events,
-        "versions": machine.versions("pyspark", "delta-spark"),
-        "machine": machine.machine(),
-        "load": load.said,
-        "noisy": load.is_noisy,
-        "date": datetime.now(UTC).date().isoformat(),
-        "sizes": [_facts(each) for each in shops],
-    }
-    written = [{**result, **shared} for result in found]
-    results.write(arguments.results, "P16", written)
-    for result in written:
-        print(results.sentence(result), flush=True)
+    take_turns("P16", list(sides.values()), arguments.rounds, load)
+    found = []
+    for small in shops[:-1]:
+        hold_same_people(small, largest)
+        cost = _cost(sides[largest.members], sides[small.members])
+        found += [cost, _memory(cost, largest, small)]
+    said = shared(arguments.events, load, ("pyspark", "delta-spark")) | {"sizes": [_facts(each) for each in shops]}
+    results.write(arguments.results, "P16", [each | said for each in found])
+    for each in found:
+        print(results.sentence(each | said), flush=True)
 
 
 def _in_words(jobs_s: Mapping[str, float]) -> str:
     return ", ".join(f"{job} {seconds:.1f} s" for job, seconds in jobs_s.items() if job != "refresh")
 
 
-def _cost(largest: Shop, small: Shop) -> results.Result:
+def _cost(largest: Side, small: Side) -> results.Result:
     """Seconds a member."""
-    settings = {"driver memory": MEMORY, "master": f"local[{machine.cores()}]"}
-    ours = Runner(name=largest.name, run=largest.run, work=largest.members, settings=settings)
-    peer = Peer(name=f"itself at {small.name}", run=small.run, work=small.members, ratio="ours/peer", goal=at_most(1.1))
-    timed = {ours.name: _timed(largest), peer.name: _timed(small)}
-    return measure._result("P16", ours, peer, timed)
+    peer = Peer(
+        name=f"itself at {small.name}",
+        run=small.run,
+        work=small.work,
+        ratio="ours/peer",
+        goal=at_most(1.1),
+        settings={"driver memory": MEMORY, "master": f"local[{machine.cores()}]"},
+    )
+    return result("P16", largest, small, peer)
 
 
-def _timed(shop: Shop) -> Timed:
-    seconds = [jobs["refresh"] for jobs in shop.jobs_s]
-    start = median(wall - own for wall, own in zip(shop.wall_s, seconds, strict=True))
-    return Timed(start_s=start, cold_s=seconds[0], rounds_s=seconds)
-
-
-def _memory(largest: Shop, small: Shop) -> results.Result:
+def _memory(cost: results.Result, largest: Shop, small: Shop) -> results.Result:
     """Peak memory, in the form of a result: MiB where other results have seconds."""
     pairs = [(a.total, b.total) for a, b in zip(largest.held, small.held, strict=True)]
     ratio = round(median(a / b for a, b in pairs), 3)
     return {
-        **_cost(largest, small),
+        **cost,
         "peer": f"itself at {small.name}: peak memory, in MiB",
         "ratio": ratio,
         "goal": FLAT,
