@@ -78,14 +78,22 @@ class Night:
 
     def replace_as_of(self, rows: DataFrame, table: Table, as_of: Sequence[date]) -> int:
         """All rows of those ``as_of``, in one commit."""
-        days = ", ".join(f"date '{day}'" for day in as_of)
         with self._marked():
-            return delta.replace_where(rows, self.root, table, f"as_of in ({days})")["rows"]
+            return delta.replace_where(rows, self.root, table, f"as_of in ({_listed(as_of)})")["rows"]
+
+    def replace_members(self, rows: DataFrame, table: Table, members: DataFrame, as_of: Sequence[date]) -> int:
+        """All rows of those members at those ``as_of``, in one commit; the others' are not written again."""
+        with self._marked():
+            return delta.replace_members(rows, self.root, table, members, f"old.as_of in ({_listed(as_of)})")["rows"]
 
     @contextmanager
     def _marked(self) -> Iterator[None]:
         with marked(self.spark, json.dumps({"through_batch": self.through_batch, "fingerprint": self.fingerprint})):
             yield
+
+
+def _listed(days: Sequence[date]) -> str:
+    return ", ".join(f"date '{day}'" for day in days)
 
 
 def night(spark: SparkSession, env: Env, source: Source) -> Night:
