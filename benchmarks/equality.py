@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def fingerprint(folder: Path, key: Sequence[str], columns: Sequence[str] | None 
     Args:
         key: integer or day columns that tell rows apart.
     """
-    files = sorted(glob.glob(f"{folder}/**/*.parquet", recursive=True))
+    files = sorted(map(str, folder.rglob("*.parquet")))
     dataset = ds.dataset(files, format="parquet")
     names = list(columns or dataset.schema.names)
     found: dict[str, int | float] = {"rows": 0}
@@ -39,12 +38,15 @@ def fingerprint(folder: Path, key: Sequence[str], columns: Sequence[str] | None 
 
 
 def _weights(batch: pa.RecordBatch, key: Sequence[str]) -> pa.Array:
-    """A number between 1 and 1,024 of each row's key."""
-    total = None
+    """A number of 20 bits of each row's key, never 0."""
+    total = pa.array([0] * batch.num_rows, pa.int64())
     for name in key:
-        part = pc.bit_wise_and(_integers(batch.column(name)), 1023)
-        total = part if total is None else pc.add(pc.multiply(total, 31), part)
-    return pc.add(pc.bit_wise_and(total, 1023), 1)
+        part = pc.bit_wise_and(_integers(batch.column(name)), _BITS)
+        total = pc.bit_wise_and(pc.add(pc.multiply(total, 31), part), _BITS)
+    return pc.add(total, 1)
+
+
+_BITS = (1 << 20) - 1
 
 
 def _integers(values: pa.Array) -> pa.Array:

@@ -81,6 +81,7 @@ class Timed:
     start_s: float = 0.0
     cold_s: float = 0.0
     rounds_s: list[float] = field(default_factory=list)
+    rounds_cpu_s: list[float] = field(default_factory=list)
 
 
 def compare(
@@ -124,6 +125,7 @@ def compare(
             prepare(runner)
             seconds, neighbours = timed_pass(runner.run)
             timed[runner.name].rounds_s.append(seconds)
+            timed[runner.name].rounds_cpu_s.append(neighbours.ours_s)
             print(
                 f"{id}: round {number}, {runner.name}: {seconds:.2f} s, others {neighbours.cores:.2f} cores", flush=True
             )
@@ -173,7 +175,7 @@ def _result(id: str, ours: Runner, peer: Peer, timed: Mapping[str, Timed]) -> re
         {"ours_s": round(a, 3), "peer_s": round(b, 3), "ratio": round(ratio_of(ours, peer, a, b), 3)}
         for a, b in zip(mine.rounds_s, theirs.rounds_s, strict=True)
     ]
-    ratio = round(median(ratio_of(ours, peer, a, b) for a, b in zip(mine.rounds_s, theirs.rounds_s, strict=True)), 3)
+    ratio = round(_ratio(ours, peer, mine.rounds_s, theirs.rounds_s), 3)
     return {
         "id": id,
         "peer": peer.name,
@@ -183,21 +185,29 @@ def _result(id: str, ours: Runner, peer: Peer, timed: Mapping[str, Timed]) -> re
         "comparison": peer.goal.comparison,
         "met": peer.goal.is_met_by(ratio),
         "rounds": rounds,
+        # What the work costs rather than how long it takes: others on the machine change it less.
+        "cpu_ratio": round(_ratio(ours, peer, mine.rounds_cpu_s, theirs.rounds_cpu_s), 3),
         "seconds": {"ours": _seconds(mine), "peer": _seconds(theirs)},
         "work": {"ours": ours.work, "peer": peer.work},
         "settings": {"ours": dict(ours.settings), "peer": dict(peer.settings)},
     }
 
 
+def _ratio(ours: Runner, peer: Peer, mine: Sequence[float], theirs: Sequence[float]) -> float:
+    return median(ratio_of(ours, peer, a, b) for a, b in zip(mine, theirs, strict=True))
+
+
 def ratio_of(ours: Runner, peer: Peer, ours_s: float, peer_s: float) -> float:
     """The ratio of one round, the way up that the peer says, in seconds for a unit of work."""
     mine, theirs = ours_s / ours.work, peer_s / peer.work
-    return mine / theirs if peer.ratio == "ours/peer" else theirs / mine
+    above, below = (mine, theirs) if peer.ratio == "ours/peer" else (theirs, mine)
+    return above / below if below else float("inf")
 
 
 def _seconds(timed: Timed) -> dict[str, float]:
     return {
         "median": round(median(timed.rounds_s), 3),
+        "cpu": round(median(timed.rounds_cpu_s), 3),
         "start": round(timed.start_s, 3),
         "first_pass": round(timed.cold_s, 3),
     }

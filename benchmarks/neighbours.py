@@ -27,6 +27,7 @@ class Neighbours:
     cores: float
     busiest: str
     busiest_cores: float
+    ours_s: float = 0.0  # CPU seconds of ours meanwhile, all cores together
 
     @property
     def are_loud(self) -> bool:
@@ -107,8 +108,9 @@ class Watch:
         there = processes(self._proc)
         for stat in there.values():
             process = (stat.pid, stat.started)
-            if self._belongs(stat, there):
+            if KERNEL in (stat.pid, stat.parent):
                 continue
+            self._belongs(stat, there)
             self._names[process] = stat.name
             self._first.setdefault(process, stat.cpu_s if is_first else 0.0)
             self._last[process] = stat.cpu_s
@@ -116,8 +118,7 @@ class Watch:
     def _belongs(self, stat: Stat, there: dict[int, Stat]) -> bool:
         process = (stat.pid, stat.started)
         if process not in self._is_ours:
-            is_kernel = KERNEL in (stat.pid, stat.parent)
-            self._is_ours[process] = is_kernel or self._descends(stat, there) or self._is_marked(stat.pid)
+            self._is_ours[process] = self._descends(stat, there) or self._is_marked(stat.pid)
         return self._is_ours[process]
 
     def _descends(self, stat: Stat, there: dict[int, Stat]) -> bool:
@@ -135,8 +136,10 @@ class Watch:
     @property
     def seen(self) -> Neighbours:
         seconds = max((self._ended or time.monotonic()) - self._began, 1e-9)
-        took = {process: (cpu_s - self._first[process]) / seconds for process, cpu_s in self._last.items()}
-        busiest = max(took, key=lambda process: took[process], default=None)
+        took = {process: cpu_s - self._first[process] for process, cpu_s in self._last.items()}
+        ours_s = sum(cpu_s for process, cpu_s in took.items() if self._is_ours[process])
+        others = {process: cpu_s / seconds for process, cpu_s in took.items() if not self._is_ours[process]}
+        busiest = max(others, key=lambda process: others[process], default=None)
         if busiest is None:
-            return Neighbours(0.0, "", 0.0)
-        return Neighbours(sum(took.values()), self._names[busiest], took[busiest])
+            return Neighbours(0.0, "", 0.0, ours_s)
+        return Neighbours(sum(others.values()), self._names[busiest], others[busiest], ours_s)

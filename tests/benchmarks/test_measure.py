@@ -13,8 +13,8 @@ from benchmarks.table import BEGINS, ENDS, inserted, table
 
 from tenure.errors import Refused
 
-QUIET = Neighbours(0.1, "sshd", 0.1)
-LOUD = Neighbours(0.9, "cc1plus", 0.8)
+QUIET = Neighbours(0.1, "sshd", 0.1, 2.0)
+LOUD = Neighbours(0.9, "cc1plus", 0.8, 2.0)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_the_ratio_is_the_median_of_the_ratios_within_rounds(clock, tmp_path):
     (result,) = compare("P0", of("ours", []), [against("a", [])], equal=lambda peer: None, noisy=True, folder=tmp_path)
     assert result["ratio"] == 2.5
     assert [each["ratio"] for each in result["rounds"]] == [2.0, 3.0, 2.5]
-    assert result["seconds"]["ours"] == {"median": 5.0, "start": 0.0, "first_pass": 9.0}
+    assert result["seconds"]["ours"] == {"median": 5.0, "cpu": 2.0, "start": 0.0, "first_pass": 9.0}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_starts_are_reported_apart(clock, tmp_path):
     clock.seconds = [1.0, 7.0, 1.0, 1.0, 1.0]
     peer = against("a", [], start=lambda: None)
     (result,) = compare("P0", of("ours", []), [peer], rounds=1, equal=lambda peer: None, noisy=True, folder=tmp_path)
-    assert result["seconds"]["peer"] == {"median": 1.0, "start": 7.0, "first_pass": 1.0}
+    assert result["seconds"]["peer"] == {"median": 1.0, "cpu": 2.0, "start": 7.0, "first_pass": 1.0}
     assert result["ratio"] == 1.0
 
 

@@ -52,7 +52,7 @@ def test_what_another_took_meanwhile_is_its_share(proc):
 
 def test_children_and_their_children_are_ours(proc):
     seen = others(proc, [(100, 1, 0), (101, 100, 0), (102, 101, 0)], [(101, 100, 9.0), (102, 101, 9.0)])
-    assert seen.cores == 0.0
+    assert (seen.cores, seen.ours_s) == (0.0, 18.0)
 
 
 def test_a_daemon_that_carries_our_mark_is_ours(proc):
