@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import pyarrow.dataset as ds
+import torch
 from deltalake import DeltaTable
 
 from benchmarks import engines, machine, results
@@ -109,6 +110,7 @@ def run(arguments: Arguments) -> None:
     lake = released(spark, arguments.work, arguments.events)
     spark.stop()  # its JVM would hold memory that is not its own to hold here
     reading = Reading(prepare(settings(lake)))
+    torch.set_num_threads(reading.ready.config.scale.threads_per_worker)  # as the loop does
     found = [each for epochs in (1, epochs_of(reading)) for each in measured(reading, epochs, arguments)]
     results.write(arguments.results, "P4d", found)
 
