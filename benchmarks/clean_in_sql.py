@@ -91,9 +91,11 @@ from joined
 
 _REPEATED = """
 create or replace temp table repeated as
-select order_id, product_id, min(position) as first_position,
-    arg_min(struct_pack({whole}), position) as first_whole
-from judged where rule is null group by all having count(*) > 1
+select keys.*, struct_pack({whole}) as first_whole
+from (
+    select order_id, product_id, min(position) as first_position
+    from judged where rule is null group by all having count(*) > 1
+) as keys join judged on judged.position = first_position
 """
 
 _KEPT = """
@@ -126,9 +128,12 @@ from read_parquet('{orders}/*.parquet') join taken using (position)
 
 _ASIDE = "copy (select * exclude ({left_out}) from aside where fate = '{fate}') to '{to}' {as_parquet}"
 _AS_PARQUET = "(format parquet, per_thread_output true)"
-_WHOLE = (
-    "member_key, order_id, product_id, occurred_at, quantity, paid_minor, discount_minor, coupon_minor, store_id, "
-    "is_return"
+_WHOLE = ", ".join(
+    f"judged.{name}"
+    for name in (
+        *("member_key", "order_id", "product_id", "occurred_at", "quantity", "paid_minor", "discount_minor"),
+        *("coupon_minor", "store_id", "is_return"),
+    )
 )
 
 

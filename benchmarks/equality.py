@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from pandas.util import hash_array
 
 Fingerprint = dict[str, object]
 DIGITS = 6  # beyond them, adding up numbers in another order shows
@@ -52,12 +54,17 @@ _BITS = (1 << 20) - 1
 def _integers(values: pa.Array) -> pa.Array:
     if pa.types.is_date32(values.type):
         return pc.cast(pc.cast(values, pa.int32()), pa.int64())
+    if pa.types.is_timestamp(values.type):  # one engine writes nanoseconds, another microseconds
+        return pc.cast(pc.cast(values, pa.timestamp("us", values.type.tz)), pa.int64())
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        each = values.dictionary_encode()
+        texts = each.dictionary.to_numpy(zero_copy_only=False)
+        hashes = hash_array(texts, categorize=False) >> np.uint64(1)
+        return pa.array(hashes.astype(np.int64)).take(each.indices)
     return pc.cast(values, pa.int64())
 
 
 def _summed(values: pa.Array, weights: pa.Array) -> dict[str, int | float]:
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return {f"= {text}": sum_ for text, sum_ in _by_text(values, weights)}
     if pa.types.is_floating(values.type):
         numbers = pc.fill_null(values, 0.0)
         weighted = pc.sum(pc.multiply(numbers, pc.cast(weights, pa.float64()))).as_py() or 0.0
@@ -69,11 +76,6 @@ def _summed(values: pa.Array, weights: pa.Array) -> dict[str, int | float]:
 
 
 _PRIME = 1_000_003
-
-
-def _by_text(values: pa.Array, weights: pa.Array) -> list[tuple[str, int]]:
-    grouped = pa.table({"text": values, "weight": weights}).group_by("text").aggregate([("weight", "sum")])
-    return list(zip(grouped["text"].to_pylist(), grouped["weight_sum"].to_pylist(), strict=True))
 
 
 def hold_equal(ours: Mapping[str, object], theirs: Mapping[str, object], peer: str) -> None:

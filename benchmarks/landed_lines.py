@@ -29,7 +29,10 @@ from tenure.spark.landing import bronze_path
 from tenure.spark.mapping import mapped
 from tenure.spark.schema import conform, struct
 
-NO_RETURNS = ("returns.share=0", "returns.share_when_bad=0", "faults.return_without_sale=0")
+NO_RETURNS = (
+    *("returns.share=0", "returns.share_when_bad=0", "fraud.abuse_share=0"),
+    "faults.return_without_sale=0",
+)
 FAULTY = (*NO_RETURNS, "faults.strength=1")
 LACKS = (Has.RETURNS, Has.CAMPAIGNS, Has.DEMOGRAPHICS)
 SECRET = b"not a secret: the members are simulated"

@@ -186,7 +186,7 @@ def _features(order_lines: DataFrame, lines: Lines) -> DataFrame:
 def _window(known: DataFrame, days: int, shop: Shop) -> DataFrame:
     names = {
         "visits": F.countDistinct("day"),
-        "baskets": F.countDistinct("order_id"),
+        "baskets": F.countDistinct("day", "order_id"),
         "items": F.round(F.sum("quantity"), 6),
         "spend_minor": F.sum("paid_minor"),
     }
