@@ -10,6 +10,9 @@ WORK ?= var/demo
 SIZE ?= full
 PORT ?= 8000
 ARGS ?=
+ONLY ?=
+EVENTS ?=
+NOISY ?=
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -52,6 +55,10 @@ test-gpu: setup ## the tests that need a CUDA device; they skip with a reason wh
 .PHONY: smoke
 smoke: setup ## a few tests that touch every room, in under three minutes
 	pytest -m smoke $(ARGS)
+
+.PHONY: bench-data
+bench-data: setup ## the data jobs against their peers: ONLY=P1 one of them, EVENTS=1000000 a size, NOISY=1 on a busy machine
+	@python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(EVENTS),--events $(EVENTS)) $(if $(NOISY),--noisy)
 
 .PHONY: format
 format: setup ## format the code and fix what can be fixed

@@ -4,7 +4,8 @@
     python jobs/build_features.py --set env.work=var/demo
 
 The ``as_of`` days are the shop's grid and the day after the last complete one. Those that are there stay, unless a load
-of the past brought what could have been known before them.
+of the past brought what could have been known before them; then they are written again, of the members of whom it
+brought anything where these are few.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from tenure.contracts import gold
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, MEMBERS, ORDER_LINES
 from tenure.lifecycle.calendar import as_of_days
 from tenure.spark.features import member_features
+from tenure.spark.kept import Kept
 from tenure.spark.lock import only_writer
-from tenure.spark.news import news
+from tenure.spark.news import are_few, members_with_news, news
 from tenure.spark.night import Night, night
 from tenure.spark.runs import JobRun, described, job_run
 from tenure.spark.session import session
@@ -45,28 +47,47 @@ def _build(build: Night, job: JobRun) -> None:
     with described(build.spark, "build_features: look for as_of days to build"):
         after, up_to = build.opened(table)
         present = set(as_of_days(build.shop, up_to)) if up_to else set()
-        stale = _stale(build, after, tuple(sorted(present))) if up_to else ()
-    due = tuple(day for day in wanted if day not in present or day in stale)
+        stale = _stale(build, after, tuple(day for day in wanted if day in present)) if up_to else ()
+    new = tuple(day for day in wanted if day not in present)
     dropped = tuple(sorted(present - set(wanted)))  # the newest as_of of an earlier night, off the grid
-    if not due and not dropped:
+    if not (new or stale or dropped):
         job.nothing_new(f"features of all {len(wanted)} as_of days are there")
         return
-    with described(build.spark, f"build_features: {len(due)} as_of days, {dropped} dropped"):
-        written = build.replace_as_of(_features(build, due), table, (*due, *dropped))
+    written = 0
+    with Kept() as kept:
+        told = kept(members_with_news(_tables(build), after))
+        if stale and are_few(told, build.read(MEMBERS)):
+            with described(build.spark, f"build_features: {len(stale)} as_of days, of members with news"):
+                rows = _features(build, stale, F.broadcast(told))
+                written += build.replace_members(rows, table, told, stale, is_last=not (new or dropped))
+        else:
+            new = tuple(sorted((*new, *stale)))
+    if new or dropped:
+        with described(build.spark, f"build_features: {len(new)} as_of days, {dropped} dropped"):
+            written += build.replace_as_of(_features(build, new), table, (*new, *dropped))
     job.wrote["member_features"] = written
-    job.says(f"{written:,} rows for {len(due)} as_of days up to {wanted[-1]}, {len(dropped)} dropped")
+    due = len({*new, *stale})
+    job.says(f"{written:,} rows for {due} as_of days up to {wanted[-1]}, {len(dropped)} dropped")
 
 
 def _stale(build: Night, after: int, present: tuple[date, ...]) -> tuple[date, ...]:
     """The ``as_of`` before which something could have been known that came only now."""
-    members = build.read(MEMBERS).select(F.col("known_on").alias("day"), "known_on", "batch_no")
-    return news((build.read(ORDER_LINES), build.read(CAMPAIGN_TOUCHES), members), after).seen_at(present)
+    lines, touches, members = _tables(build)
+    members = members.select(F.col("known_on").alias("day"), "known_on", "batch_no")
+    return news((lines, touches, members), after).seen_at(present)
 
 
-def _features(build: Night, due: tuple[date, ...]) -> DataFrame:
-    members, tiles, totals = (
-        build.read(table) for table in (MEMBERS, gold.member_days(build.shop), gold.MEMBER_TOTALS)
-    )
+def _tables(build: Night) -> tuple[DataFrame, ...]:
+    """All that features are made of, in the end."""
+    return tuple(build.read(table) for table in (ORDER_LINES, CAMPAIGN_TOUCHES, MEMBERS))
+
+
+def _features(build: Night, due: tuple[date, ...], of: DataFrame | None = None) -> DataFrame:
+    """Features at the ``due`` days, of everybody or of some members."""
+    parts = [build.read(table) for table in (MEMBERS, gold.member_days(build.shop), gold.MEMBER_TOTALS)]
+    if of is not None:
+        parts = [part.join(of, "member_key", "left_semi") for part in parts]
+    members, tiles, totals = parts
     return member_features(members, tiles, totals, due, build.shop)
 
 

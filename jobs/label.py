@@ -3,7 +3,8 @@
     spark-submit --properties-file var/jars/spark.properties jobs/label.py --config conf/jobs/label.yaml
     python jobs/label.py --set env.work=var/demo
 
-New are the ``as_of`` that matured since; written again those in whose horizon a late line or a correction fell.
+New are the ``as_of`` that matured since; written again those in whose horizon a late line or a correction fell, of the
+members whose it is where these are few.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from __future__ import annotations
 from datetime import date
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from tenure.config.command import command
 from tenure.config.env import Env
 from tenure.config.settings import Settings
 from tenure.config.source import Source
 from tenure.contracts.gold import LABELS, member_days
-from tenure.contracts.silver import ORDER_LINES
+from tenure.contracts.silver import MEMBERS, ORDER_LINES
 from tenure.lifecycle.calendar import labelled_days
+from tenure.spark.kept import Kept
 from tenure.spark.labels import churn_labels
 from tenure.spark.lock import only_writer
-from tenure.spark.news import news
+from tenure.spark.news import are_few, members_with_news, news
 from tenure.spark.night import Built, Night, night
 from tenure.spark.runs import JobRun, described, job_run
 from tenure.spark.session import session
@@ -41,24 +44,37 @@ def _label(build: Night, job: JobRun) -> None:
     matured = labelled_days(build.shop, build.last_complete_day)
     built = build.opened(LABELS)
     with described(build.spark, "label: look for as_of days that matured or changed"):
-        due = _due(build, matured, built)
-    if not due:
+        new, changed = _due(build, matured, built)
+    if not (new or changed):
         job.nothing_new(f"labels of all {len(matured)} matured as_of days are there")
         return
-    with described(build.spark, f"label: churn at {len(due)} as_of days"):
-        rows = churn_labels(build.read(member_days(build.shop)), due, build.shop)
-        written = build.replace_as_of(rows, LABELS, due)
+    written = 0
+    with Kept() as kept:
+        told = kept(members_with_news((build.read(ORDER_LINES),), built.through_batch))
+        if changed and are_few(told, build.read(MEMBERS)):
+            with described(build.spark, f"label: churn at {len(changed)} as_of days, of members with news"):
+                tiles = build.read(member_days(build.shop)).join(F.broadcast(told), "member_key", "left_semi")
+                rows = churn_labels(tiles, changed, build.shop)
+                written += build.replace_members(rows, LABELS, told, changed, is_last=not new)
+        else:
+            new = tuple(sorted((*new, *changed)))
+    if new:
+        with described(build.spark, f"label: churn at {len(new)} as_of days"):
+            rows = churn_labels(build.read(member_days(build.shop)), new, build.shop)
+            written += build.replace_as_of(rows, LABELS, new)
     job.wrote["labels"] = written
-    job.says(f"{written:,} labels for {len(due)} of {len(matured)} matured as_of days")
+    job.says(f"{written:,} labels for {len({*new, *changed})} of {len(matured)} matured as_of days")
 
 
-def _due(build: Night, matured: tuple[date, ...], built: Built) -> tuple[date, ...]:
+def _due(build: Night, matured: tuple[date, ...], built: Built) -> tuple[tuple[date, ...], tuple[date, ...]]:
+    """Those ``as_of`` of which there are no labels yet, and those whose labels may have become others."""
     if not built.last_complete_day:
-        return matured
+        return matured, ()
     labelled = set(labelled_days(build.shop, built.last_complete_day))
     fresh = news((build.read(ORDER_LINES),), built.through_batch)
-    changed = {*fresh.seen_at(matured), *fresh.fell_into(matured, build.shop.horizon_days)}
-    return tuple(day for day in matured if day not in labelled or day in changed)
+    touched = {*fresh.seen_at(matured), *fresh.fell_into(matured, build.shop.horizon_days)}
+    new = tuple(day for day in matured if day not in labelled)
+    return new, tuple(day for day in matured if day in labelled and day in touched)
 
 
 if __name__ == "__main__":

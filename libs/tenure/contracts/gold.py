@@ -280,6 +280,21 @@ def interactions(shop: Shop) -> Table:
     ).without(shop.lacks)
 
 
+# Made by tenure.spark.sessions for whoever asks; no job keeps it yet, so it is none of gold_tables.
+MEMBER_SESSIONS = Table(
+    name="member_sessions",
+    layer=Layer.GOLD,
+    says="A member's events in runs between which nothing happened for longer than a gap.",
+    key=("member_key", "session_no"),
+    columns=(
+        MEMBER_KEY,
+        Column(name="session_no", kind=Kind.COUNT, says="the member's sessions in time, from 1", low=1),
+        Column(name="session_key", kind=Kind.KEY, says="hash of member and start: a number may change, it does not"),
+        Column(name="started_at", kind=Kind.MOMENT, says="the first event, in UTC"),
+        Column(name="ended_at", kind=Kind.MOMENT, says="the last event, in UTC"),
+        Column(name="events", kind=Kind.COUNT, says="how many events", unit="events", low=1),
+    ),
+)
 LABELS = Table(
     name="labels",
     layer=Layer.GOLD,

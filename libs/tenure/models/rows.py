@@ -64,15 +64,17 @@ def cut(features: pa.Table, events: pa.Table, max_events: int, *, undone: bool =
         events: versions of visits, sorted by member_key, day, known_on; those of other members are passed over.
         undone: the visits of which nothing was left by then, instead of the others.
     """
-    keys, as_of = features["member_key"].to_numpy(), days(features["as_of"])
-    counts, chosen = np.zeros(len(keys), np.int64), [np.zeros(0, np.int64)] * len(keys)
+    keys, as_of, versions = features["member_key"].to_numpy(), days(features["as_of"]), Versions.of(events)
+    counts, seen = np.zeros(len(keys), np.int64), []
     for day in np.unique(as_of):
         rows = np.flatnonzero(as_of == day)
-        taken, lengths = visible_events(events, keys[rows], int(day), max_events, undone=undone)
-        counts[rows] = lengths
-        for row, part in zip(rows, np.split(taken, np.cumsum(lengths)[:-1]), strict=True):
-            chosen[row] = part
-    return MemberRows(features, events.take(np.concatenate([np.zeros(0, np.int64), *chosen])), offsets_of(counts))
+        taken, counts[rows] = versions.visible(keys[rows], int(day), max_events, undone=undone)
+        seen.append((rows, taken))
+    offsets = offsets_of(counts)
+    chosen = np.empty(offsets[-1], np.int64)
+    for rows, taken in seen:
+        chosen[ranges(offsets[rows], counts[rows])] = taken
+    return MemberRows(features, events.take(chosen), offsets)
 
 
 def last(rows: MemberRows, max_events: int) -> MemberRows:
@@ -86,25 +88,39 @@ def last(rows: MemberRows, max_events: int) -> MemberRows:
 def cut_events(events: pa.Table, member_keys: np.ndarray, as_of: date, max_events: int) -> tuple[pa.Table, np.ndarray]:
     """``cut`` for one day: the events of all ``member_keys``, one after the other, and their (N + 1,) offsets."""
     day = (as_of - date(1970, 1, 1)).days
-    taken, lengths = visible_events(events, member_keys, day, max_events)
+    taken, lengths = Versions.of(events).visible(member_keys, day, max_events)
     return events.take(taken), offsets_of(lengths)
 
 
-def visible_events(
-    events: pa.Table, member_keys: np.ndarray, as_of: int, max_events: int, *, undone: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which events each member had as known before a day, and how many of them (the last ``max_events`` at most).
+@dataclass(frozen=True)
+class Versions:
+    """Versions of visits, as far as it matters for who sees them when; sorted by member, day and knowledge.
 
     A version counts from the day after its ``known_on`` until the next version of the same day's visit is known.
     """
-    known_on = days(events["known_on"])
-    is_known = (known_on < as_of) & (_superseded_on(events, known_on) >= as_of)
-    is_undone = pc.equal(events["kind"], "none").to_numpy(zero_copy_only=False)
-    seen = np.flatnonzero(is_known & (is_undone == undone))
-    owners = events["member_key"].to_numpy()[seen]
-    ends = np.searchsorted(owners, member_keys, side="right")
-    lengths = np.minimum(ends - np.searchsorted(owners, member_keys, side="left"), max_events)
-    return seen[ranges(ends - lengths, lengths)], lengths
+
+    owners: np.ndarray
+    known_on: np.ndarray
+    superseded_on: np.ndarray
+    is_undone: np.ndarray
+
+    @classmethod
+    def of(cls, events: pa.Table) -> Versions:
+        known_on = days(events["known_on"])
+        is_undone = pc.equal(events["kind"], "none").to_numpy(zero_copy_only=False)
+        return cls(events["member_key"].to_numpy(), known_on, _superseded_on(events, known_on), is_undone)
+
+    def visible(
+        self, member_keys: np.ndarray, as_of: int, max_events: int, *, undone: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Which events each member had as known before a day, and how many of them (the last ``max_events`` at most);
+        ``undone``: those of which nothing was left."""
+        is_known = (self.known_on < as_of) & (self.superseded_on >= as_of)
+        seen = np.flatnonzero(is_known & (self.is_undone == undone))
+        owners = self.owners[seen]
+        ends = np.searchsorted(owners, member_keys, side="right")
+        lengths = np.minimum(ends - np.searchsorted(owners, member_keys, side="left"), max_events)
+        return seen[ranges(ends - lengths, lengths)], lengths
 
 
 def _superseded_on(events: pa.Table, known_on: np.ndarray) -> np.ndarray:

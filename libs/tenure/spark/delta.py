@@ -1,7 +1,7 @@
 """Reading and writing Delta tables by their contracts.
 
-Every write goes through ``append``, ``replace_where`` or ``merge``, and every one of them counts the rows in the pass
-that writes them (``observe``).
+Every write goes through ``append``, ``replace_where``, ``replace_members`` or ``merge``, and every one of them counts
+the rows in the pass that writes them (``observe``).
 """
 
 from __future__ import annotations
@@ -142,6 +142,36 @@ def merge(
     changed = merging.whenMatchedUpdate(set=dict(update)) if update else merging.whenMatchedUpdateAll()
     changed.whenNotMatchedInsertAll().execute()
     return counted()
+
+
+def replace_members(rows: DataFrame, root: str, table: Table, members: DataFrame, within: str) -> Counts:
+    """Puts ``rows`` in the place of those that ``members`` have, in one commit; nobody else's row is rewritten.
+
+    Args:
+        members: has ``member_key``, each once; all ``rows`` are theirs.
+        within: a SQL condition on ``old`` that says which of their rows are replaced; it holds for all ``rows``.
+    """
+    spark = rows.sparkSession
+    create(spark, root, table, is_merged_into=True)
+    seen, counted = observed(conform(rows, table))
+    key = list(dict.fromkeys((*table.partition_by, *table.key)))
+    held = read(spark, root, table).alias("old").where(within).join(members, "member_key", "left_semi").select(*key)
+    # A row that is held and does not come again has nothing beside its key.
+    new = seen.withColumn(_COMES, F.lit(True)).join(held, key, "full")
+    same = [f"old.{name} = new.{name}" for name in key]
+    values: dict[str, str | SparkColumn] = {name: f"new.{name}" for name in table.names}
+    merging = DeltaTable.forPath(spark, table_path(root, table)).alias("old")
+    (
+        merging.merge(new.alias("new"), " and ".join([*same, f"({within})"]))
+        .whenMatchedDelete(f"new.{_COMES} is null")
+        .whenMatchedUpdate(set=values)
+        .whenNotMatchedInsert(values=values)
+        .execute()
+    )
+    return counted()
+
+
+_COMES = "_comes"
 
 
 def version(spark: SparkSession, root: str, table: Table) -> int:

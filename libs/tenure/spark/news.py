@@ -56,3 +56,17 @@ def days_with_news(rows: DataFrame, after_batch: int) -> DataFrame:
     """The member-days of which batches after ``after_batch`` brought anything, each once."""
     is_new = (F.col("batch_no") > after_batch) & F.col("member_key").isNotNull()
     return rows.where(is_new).select("member_key", "day").distinct()
+
+
+def members_with_news(tables: Iterable[DataFrame], after_batch: int) -> DataFrame:
+    """The members of whom batches after ``after_batch`` brought anything, each once."""
+    keys = [t.where(F.col("batch_no") > after_batch).select("member_key") for t in tables]
+    return reduce(DataFrame.unionByName, keys).where(F.col("member_key").isNotNull()).distinct()
+
+
+FEW = 0.1  # of all members: of more than so many, whole days are written sooner than members are looked up
+
+
+def are_few(members: DataFrame, of: DataFrame) -> bool:
+    """Whether ``members`` are few enough that their rows are replaced and not everybody's; ``of`` has all members."""
+    return members.count() <= FEW * of.select("member_key").distinct().count()

@@ -88,20 +88,41 @@ class Night:
 
     def replace_as_of(self, rows: DataFrame, table: Table, as_of: Sequence[date]) -> int:
         """All rows of those ``as_of``, in one commit."""
-        days = ", ".join(f"date '{day}'" for day in as_of)
         with self._marked():
-            return delta.replace_where(rows, self.root, table, f"as_of in ({days})")["rows"]
+            return delta.replace_where(rows, self.root, table, f"as_of in ({_listed(as_of)})")["rows"]
+
+    def replace_members(
+        self, rows: DataFrame, table: Table, members: DataFrame, as_of: Sequence[date], *, is_last: bool
+    ) -> int:
+        """All rows of those members at those ``as_of``, in one commit; the others' are not written again.
+
+        Args:
+            is_last: whether the table is built with it. Before another commit it keeps the mark that stands, so that a
+                run that is killed in between is made again whole.
+        """
+        mark = self._mark if is_last else json.dumps(newest_mark(self.spark, self.root, table))
+        with marked(self.spark, mark):
+            return delta.replace_members(rows, self.root, table, members, f"old.as_of in ({_listed(as_of)})")["rows"]
+
+    @property
+    def _mark(self) -> str:
+        return json.dumps(
+            {
+                "through_batch": self.through_batch,
+                "last_complete_day": self.last_complete_day.isoformat(),
+                "fingerprint": self.fingerprint,
+                "cleaning": self.cleaning,
+            }
+        )
 
     @contextmanager
     def _marked(self) -> Iterator[None]:
-        mark = {
-            "through_batch": self.through_batch,
-            "last_complete_day": self.last_complete_day.isoformat(),
-            "fingerprint": self.fingerprint,
-            "cleaning": self.cleaning,
-        }
-        with marked(self.spark, json.dumps(mark)):
+        with marked(self.spark, self._mark):
             yield
+
+
+def _listed(days: Sequence[date]) -> str:
+    return ", ".join(f"date '{day}'" for day in days)
 
 
 def night(spark: SparkSession, env: Env, source: Source) -> Night:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -59,7 +60,7 @@ class ExampleReader:
         chosen, _ = usable(self.features, self.release.shop.lacks)
         object.__setattr__(self, "columns", (*self.features.key, NEWEST_KNOWN_ON.name, *(c.name for c in chosen)))
 
-    @property
+    @cached_property
     def features(self) -> Table:
         return self.task.inputs.features(self.release.shop)
 
@@ -67,13 +68,16 @@ class ExampleReader:
     def buckets(self) -> range:
         return range(self.release.shop.buckets)
 
-    def read(self, bucket: int, part: Part) -> Examples:
+    def read(self, bucket: int, part: Part, labels: pa.Table | None = None) -> Examples:
         """The part's rows of a bucket, by member_key and as_of.
+
+        Args:
+            labels: what ``labels`` gave for the same bucket and part, where it was asked before.
 
         Raises:
             Refused: if a label has no row of features.
         """
-        labels, features = self._rows(bucket, part)
+        labels, features = self._rows(bucket, part, labels)
         return self._examples(labels, features, self._events(bucket, features))
 
     def read_all(self, bucket: int, part: Part) -> tuple[Examples, MemberRows]:
@@ -85,15 +89,15 @@ class ExampleReader:
 
     def count(self, bucket: int, part: Part) -> int:
         """How many rows ``read`` will give, from the labels alone."""
-        return len(self._labels(bucket, part))
+        return len(self.labels(bucket, part))
 
     def member_keys(self, bucket: int, part: Part) -> np.ndarray:
         """Members of the part's rows, with repeats."""
-        return self._labels(bucket, part)["member_key"].to_numpy()
+        return self.labels(bucket, part)["member_key"].to_numpy()
 
-    def _rows(self, bucket: int, part: Part) -> tuple[pa.Table, pa.Table]:
+    def _rows(self, bucket: int, part: Part, labels: pa.Table | None = None) -> tuple[pa.Table, pa.Table]:
         """Labels, and the features of each."""
-        labels = self._labels(bucket, part)
+        labels = self.labels(bucket, part) if labels is None else labels
         where = f"bucket = {bucket}{_between('as_of', *self.split.days(part))}"
         features = self.release.read(self.features, self.columns, where=where, order_by=self.features.key)
         return labels, features.take(_places(labels, features, self.task.name))
@@ -101,7 +105,8 @@ class ExampleReader:
     def _examples(self, labels: pa.Table, features: pa.Table, events: pa.Table | None) -> Examples:
         return Examples(self._cut(features, events), labels["value"].to_numpy(), days(labels["matured_at"]))
 
-    def _labels(self, bucket: int, part: Part) -> pa.Table:
+    def labels(self, bucket: int, part: Part) -> pa.Table:
+        """The part's labels of a bucket, by member_key and as_of: a row for each that ``read`` will give."""
         where = f"bucket = {bucket} and task = '{self.task.examples}'{_between('as_of', *self.split.days(part))}"
         names = ("member_key", "as_of", "value", "matured_at")
         labels = self.release.read(LABELS, names, where=where, order_by=("member_key", "as_of"))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from tenure.models.batch import Batch
@@ -30,6 +31,7 @@ class Shard:
     held: int
     _read: OrderedDict[int, Batch] = field(default_factory=OrderedDict, init=False)
     _counts: dict[int, int] = field(default_factory=dict, init=False)
+    _labels: dict[int, pa.Table] = field(default_factory=dict, init=False)  # counted, and not read yet
 
     @property
     def buckets(self) -> list[int]:
@@ -63,7 +65,7 @@ class Shard:
     def bucket(self, bucket: int) -> Batch:
         """A bucket's rows, encoded, with their labels."""
         if bucket not in self._read:
-            examples = self.reader.read(bucket, self.part)
+            examples = self.reader.read(bucket, self.part, self._labels.pop(bucket, None))
             encoded = self.inputs.batch(examples.rows)
             self._read[bucket] = encoded.with_labels(torch.tensor(examples.labels, dtype=torch.float32))
             if len(self._read) > self.held:
@@ -73,7 +75,8 @@ class Shard:
 
     def _count(self, bucket: int) -> int:
         if bucket not in self._counts:
-            self._counts[bucket] = self.reader.count(bucket, self.part)
+            self._labels[bucket] = self.reader.labels(bucket, self.part)
+            self._counts[bucket] = len(self._labels[bucket])
         return self._counts[bucket]
 
 

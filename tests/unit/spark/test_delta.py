@@ -74,6 +74,16 @@ def test_a_merge_updates_by_key_and_inserts_the_rest(spark: SparkSession, tmp_pa
     assert held(spark, tmp_path) == [(1, 1, 50), (2, 1, 61), (3, 1, 70)]
 
 
+def test_the_rows_of_some_members_are_replaced_and_nobody_elses(spark: SparkSession, tmp_path: Path) -> None:
+    delta.append(visits(spark, (1, 1, 50), (1, 2, 60), (1, 9, 90), (2, 1, 70), (3, 1, 80)), str(tmp_path), VISITS)
+    members = spark.createDataFrame([(1,), (4,)], "member_key bigint")
+    within = "old.day < date'2017-06-05'"
+    for _ in range(2):  # again changes nothing
+        rows = visits(spark, (1, 2, 61), (1, 3, 62), (4, 1, 40))
+        assert delta.replace_members(rows, str(tmp_path), VISITS, members, within) == {"rows": 3}
+        assert held(spark, tmp_path) == [(1, 2, 61), (1, 3, 62), (1, 9, 90), (2, 1, 70), (3, 1, 80), (4, 1, 40)]
+
+
 def test_a_restored_table_stands_where_it_stood(spark: SparkSession, tmp_path: Path) -> None:
     delta.append(visits(spark, (1, 1, 50)), str(tmp_path), VISITS)
     before = delta.version(spark, str(tmp_path), VISITS)

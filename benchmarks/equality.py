@@ -1,0 +1,94 @@
+"""Whether two outputs are the same rows, told by sums over each column instead of by sorting both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from pandas.util import hash_array
+
+Fingerprint = dict[str, object]
+DIGITS = 6  # beyond them, adding up numbers in another order shows
+
+
+class Differ(AssertionError):
+    """The outputs are not the same: no time of either counts."""
+
+
+def fingerprint(folder: Path, key: Sequence[str], columns: Sequence[str] | None = None) -> Fingerprint:
+    """For each column of a folder of Parquet: how many rows have it, and what its values come to together with the key,
+    so that values which changed their rows show.
+
+    Args:
+        key: integer or day columns that tell rows apart.
+    """
+    files = sorted(map(str, folder.rglob("*.parquet")))
+    dataset = ds.dataset(files, format="parquet")
+    names = list(columns or dataset.schema.names)
+    found: dict[str, int | float] = {"rows": 0}
+    for batch in dataset.to_batches(columns=sorted({*names, *key})):
+        found["rows"] += batch.num_rows
+        weights = _weights(batch, key)
+        for name in names:
+            for what, value in _summed(batch.column(name), weights).items():
+                found[f"{name} {what}"] = found.get(f"{name} {what}", 0) + value
+    return {name: round(value, DIGITS) if isinstance(value, float) else value for name, value in found.items()}
+
+
+def _weights(batch: pa.RecordBatch, key: Sequence[str]) -> pa.Array:
+    """A number of 20 bits of each row's key, never 0."""
+    total = pa.array([0] * batch.num_rows, pa.int64())
+    for name in key:
+        part = pc.bit_wise_and(_integers(batch.column(name)), _BITS)
+        total = pc.bit_wise_and(pc.add(pc.multiply(total, 31), part), _BITS)
+    return pc.add(total, 1)
+
+
+_BITS = (1 << 20) - 1
+
+
+def _integers(values: pa.Array) -> pa.Array:
+    if pa.types.is_date32(values.type):
+        return pc.cast(pc.cast(values, pa.int32()), pa.int64())
+    if pa.types.is_timestamp(values.type):  # one engine writes nanoseconds, another microseconds
+        return pc.cast(pc.cast(values, pa.timestamp("us", values.type.tz)), pa.int64())
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        each = values.dictionary_encode()
+        texts = each.dictionary.to_numpy(zero_copy_only=False)
+        hashes = hash_array(texts, categorize=False) >> np.uint64(1)
+        return pa.array(hashes.astype(np.int64)).take(each.indices)
+    return pc.cast(values, pa.int64())
+
+
+def _summed(values: pa.Array, weights: pa.Array) -> dict[str, int | float]:
+    if pa.types.is_floating(values.type):
+        numbers = pc.fill_null(values, 0.0)
+        weighted = pc.sum(pc.multiply(numbers, pc.cast(weights, pa.float64()))).as_py() or 0.0
+        return {"known": len(values) - values.null_count, "sum": weighted}
+    # Modulo a prime, so that sums of large numbers stay within 64 bits.
+    integers = pc.fill_null(_integers(values), 0)
+    small = pc.subtract(integers, pc.multiply(pc.divide(integers, _PRIME), _PRIME))
+    return {"known": len(values) - values.null_count, "sum": pc.sum(pc.multiply(small, weights)).as_py() or 0}
+
+
+_PRIME = 1_000_003
+
+
+def hold_equal(ours: Mapping[str, object], theirs: Mapping[str, object], peer: str) -> None:
+    """Raises ``Differ`` naming the first few that differ; numbers may by a billionth, for they were added up in another
+    order."""
+    names = [*ours, *(name for name in theirs if name not in ours)]
+    wrong = [name for name in names if not _is_same(ours.get(name), theirs.get(name))]
+    if wrong:
+        shown = "; ".join(f"{name}: {ours.get(name)} is not {theirs.get(name)}" for name in wrong[:8])
+        raise Differ(f"the output of {peer} is not ours in {len(wrong)} of {len(names)} sums: {shown}")
+
+
+def _is_same(ours: object, theirs: object) -> bool:
+    if isinstance(ours, float) and isinstance(theirs, float):
+        return abs(ours - theirs) <= 1e-9 * max(abs(ours), abs(theirs), 1.0)
+    return ours == theirs

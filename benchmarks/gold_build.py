@@ -1,0 +1,58 @@
+"""One side of a benchmark that builds gold: copies of a lake, and the jobs that run on each."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+import refresh
+from benchmarks import simulated_lake
+from benchmarks.simulated_lake import Lake
+from tenure.contracts.table import Table
+from tenure.lake.layout import table_path
+
+Jobs = Callable[[SparkSession, Lake], object]
+
+
+class Build:
+    """Jobs on a fresh copy of a lake, from whatever gold tables of it are there: all, or all but ``without``."""
+
+    def __init__(self, base: Lake, folder: Path, jobs: Jobs, *, without: Sequence[Table] = ()) -> None:
+        self._base, self._jobs, self._without = base, jobs, without
+        self._folders = Folders(folder)
+        self.lake = base
+
+    def prepare(self) -> None:
+        self.lake = self._base.copied(self._folders.fresh())
+        for table in self._without:
+            shutil.rmtree(table_path(self.lake.root, table))
+
+    def run(self, spark: SparkSession) -> None:
+        self._jobs(spark, self.lake)
+
+
+class Folders:
+    """A folder of its own for each pass, for Delta remembers the logs of those it has seen; only the newest stays."""
+
+    def __init__(self, above: Path) -> None:
+        self._above, self._number = above, count()
+        shutil.rmtree(above, ignore_errors=True)
+        self.newest = above
+
+    def fresh(self) -> Path:
+        """The next one's path; nothing is there yet."""
+        shutil.rmtree(self._above, ignore_errors=True)
+        self.newest = self._above / str(next(self._number))
+        return self.newest
+
+
+def released(spark: SparkSession, work: Path, events: int) -> Lake:
+    """A whole shop with about so many order lines, released."""
+    landing = simulated_lake.shop(work, events)
+    lake = Lake(work=landing.parent / "released", landing=landing)
+    simulated_lake.kept(lake.work, lambda _: refresh.run(spark, refresh.Refresh(env=lake.env, source=lake.source)))
+    return lake

@@ -1,0 +1,254 @@
+"""Ours against its peers, in interleaved rounds.
+
+    ours = Runner(name="tenure", run=features_by_spark, settings={"shuffle partitions": 4})
+    duckdb = Peer(name="DuckDB", run=features_by_duckdb, ratio="ours/peer", goal=at_most(2.5), settings={"threads": 2})
+    compare("P1", ours, [duckdb], rounds=3, prepare=empty_folders, equal=same_features, packages=("pyspark", "duckdb"))
+
+Every runner starts (timed apart), makes one pass that counts for nothing but warmth, and shows that its output equals
+ours; only then do rounds count: ours, each peer, ours again. What is compared is the median over the rounds of the
+ratio within a round, so that a machine that slows down in the middle slows down both sides of it. While others take
+more than half a core of the machine, nothing is reported, unless the report shall say so (``noisy``).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+from benchmarks import machine, results
+from benchmarks.neighbours import LOUD, Neighbours, Watch
+from tenure.errors import Refused
+
+Ratio = Literal["ours/peer", "peer/ours"]
+BEFORE_S = 2.0  # how long the machine is watched before anything starts
+
+
+@dataclass(frozen=True)
+class Goal:
+    """``at_most(2.5)`` or ``at_least(4)``."""
+
+    comparison: Literal["at_most", "at_least"]
+    value: float
+
+    def is_met_by(self, ratio: float) -> bool:
+        return ratio <= self.value if self.comparison == "at_most" else ratio >= self.value
+
+
+def at_most(value: float) -> Goal:
+    return Goal("at_most", value)
+
+
+def at_least(value: float) -> Goal:
+    return Goal("at_least", value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """One side: ``run`` does all of the work once.
+
+    Args:
+        start: what only has to happen once (a session, a cluster, a compilation); its seconds are reported apart.
+        work: how much a pass does, in units that all sides share; ratios are of seconds for a unit.
+        settings: whatever was tuned, for the reader.
+    """
+
+    name: str
+    run: Callable[[], object]
+    settings: Mapping[str, object] = field(default_factory=dict)
+    start: Callable[[], object] | None = None
+    work: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer(Runner):
+    """What ours is measured against: ``ratio`` says which way up, of seconds for a unit of work."""
+
+    ratio: Ratio
+    goal: Goal
+
+
+@dataclass
+class Timed:
+    """What one runner took: ``cold_s`` is the first pass, which counts for nothing."""
+
+    start_s: float = 0.0
+    cold_s: float = 0.0
+    rounds_s: list[float] = field(default_factory=list)
+    rounds_cpu_s: list[float] = field(default_factory=list)
+
+
+def compare(
+    id: str,
+    ours: Runner,
+    peers: Sequence[Peer],
+    *,
+    rounds: int = 3,
+    prepare: Callable[[Runner], object] = lambda runner: None,
+    equal: Callable[[Peer], object],
+    noisy: bool = False,
+    events: int | None = None,
+    packages: Sequence[str] = (),
+    facts: Callable[[Peer], Mapping[str, object]] = lambda peer: {},
+    folder: Path = results.FOLDER,
+) -> list[results.Result]:
+    """Measures, writes ``folder/ID.json`` and returns what stands in it, one result a peer.
+
+    Args:
+        prepare: is called before each pass, outside of its time; it removes what the pass before left.
+        equal: is called for each peer after the untimed passes; raises where the peer's output is not ours.
+        noisy: report although others took more than half a core, and say so.
+        facts: more that a result shall say of a peer, asked for after the rounds.
+
+    Raises:
+        Refused: if others took more than half a core, and it is not to be reported all the same.
+    """
+    runners: list[Runner] = [ours, *peers]
+    load = Load(noisy)
+    load.before()
+    timed = {runner.name: Timed() for runner in runners}
+    if len(timed) != len(runners):
+        raise ValueError(f"{id}: two runners have one name among {', '.join(runner.name for runner in runners)}")
+    for runner in runners:
+        _warm(id, runner, timed[runner.name], prepare)
+    for peer in peers:
+        equal(peer)
+        print(f"{id}: the output of {peer.name} is equal to ours", flush=True)
+    for number in range(1, rounds + 1):
+        for runner in runners:
+            prepare(runner)
+            seconds, neighbours = timed_pass(runner.run)
+            timed[runner.name].rounds_s.append(seconds)
+            timed[runner.name].rounds_cpu_s.append(neighbours.ours_s)
+            print(
+                f"{id}: round {number}, {runner.name}: {seconds:.2f} s, others {neighbours.cores:.2f} cores", flush=True
+            )
+            load.during(runner.name, neighbours)
+    used = machine.versions(*packages)
+    found = [
+        {
+            **_result(id, ours, peer, timed),
+            "events": events,
+            "versions": used,
+            "machine": machine.machine(),
+            "load": load.said,
+            "noisy": load.is_noisy,
+            "date": datetime.now(UTC).date().isoformat(),
+            **facts(peer),
+        }
+        for peer in peers
+    ]
+    results.write(folder, id, found)
+    for result in found:
+        print(results.sentence(result), flush=True)
+    return found
+
+
+def _warm(id: str, runner: Runner, timed: Timed, prepare: Callable[[Runner], object]) -> None:
+    if runner.start is not None:
+        timed.start_s, _ = timed_pass(runner.start)
+    prepare(runner)
+    timed.cold_s, _ = timed_pass(runner.run)
+    print(f"{id}: {runner.name} started in {timed.start_s:.2f} s, first pass {timed.cold_s:.2f} s", flush=True)
+
+
+def timed_pass(run: Callable[[], object]) -> tuple[float, Neighbours]:
+    """Seconds of one pass, and what others took meanwhile."""
+    gc.collect()
+    os.sync()  # what one side wrote must not be on its way to the disk while the other is timed
+    with Watch() as watch:
+        began = time.perf_counter()
+        run()
+        seconds = time.perf_counter() - began
+    return seconds, watch.seen
+
+
+def _result(id: str, ours: Runner, peer: Peer, timed: Mapping[str, Timed]) -> results.Result:
+    mine, theirs = timed[ours.name], timed[peer.name]
+    rounds = [
+        {"ours_s": round(a, 3), "peer_s": round(b, 3), "ratio": round(ratio_of(ours, peer, a, b), 3)}
+        for a, b in zip(mine.rounds_s, theirs.rounds_s, strict=True)
+    ]
+    ratio = round(_ratio(ours, peer, mine.rounds_s, theirs.rounds_s), 3)
+    return {
+        "id": id,
+        "peer": peer.name,
+        "ratio": ratio,
+        "ratio_of": peer.ratio,
+        "goal": peer.goal.value,
+        "comparison": peer.goal.comparison,
+        "met": peer.goal.is_met_by(ratio),
+        "rounds": rounds,
+        # What the work costs rather than how long it takes: others on the machine change it less.
+        "cpu_ratio": round(_ratio(ours, peer, mine.rounds_cpu_s, theirs.rounds_cpu_s), 3),
+        "seconds": {"ours": _seconds(mine), "peer": _seconds(theirs)},
+        "work": {"ours": ours.work, "peer": peer.work},
+        "settings": {"ours": dict(ours.settings), "peer": dict(peer.settings)},
+    }
+
+
+def _ratio(ours: Runner, peer: Peer, mine: Sequence[float], theirs: Sequence[float]) -> float:
+    return median(ratio_of(ours, peer, a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+def ratio_of(ours: Runner, peer: Peer, ours_s: float, peer_s: float) -> float:
+    """The ratio of one round, the way up that the peer says, in seconds for a unit of work."""
+    mine, theirs = ours_s / ours.work, peer_s / peer.work
+    above, below = (mine, theirs) if peer.ratio == "ours/peer" else (theirs, mine)
+    return above / below if below else float("inf")
+
+
+def _seconds(timed: Timed) -> dict[str, float]:
+    return {
+        "median": round(median(timed.rounds_s), 3),
+        "cpu": round(median(timed.rounds_cpu_s), 3),
+        "start": round(timed.start_s, 3),
+        "first_pass": round(timed.cold_s, 3),
+    }
+
+
+class Load:
+    """What others took, over a whole measurement."""
+
+    def __init__(self, noisy: bool) -> None:
+        self._is_wanted = noisy
+        self._worst = Neighbours(0.0, "", 0.0)
+        self._average_before = machine.load_average()
+
+    def before(self) -> None:
+        """Refuses early: a minute of warming up is wasted on a machine that is not ours."""
+        if not self._is_wanted:
+            with Watch() as watch:
+                time.sleep(BEFORE_S)
+            self._hold("before it began", watch.seen)
+
+    def during(self, name: str, neighbours: Neighbours) -> None:
+        self._worst = max(self._worst, neighbours, key=lambda seen: seen.cores)
+        self._hold(f"while {name} was timed", neighbours)
+
+    def _hold(self, when: str, neighbours: Neighbours) -> None:
+        if neighbours.are_loud and not self._is_wanted:
+            raise Refused(
+                f"nothing is reported: other processes took {neighbours.cores:.1f} cores {when} (most of it "
+                f"{neighbours.busiest!r}), {LOUD} is the limit; wait for a quiet machine, or say --noisy (NOISY=1)"
+            )
+
+    @property
+    def is_noisy(self) -> bool:
+        return self._worst.are_loud
+
+    @property
+    def said(self) -> dict[str, object]:
+        return {
+            "others_cores": round(self._worst.cores, 2),  # of the worst pass
+            "busiest": self._worst.busiest,
+            "busiest_cores": round(self._worst.busiest_cores, 2),
+            "load_average_before": self._average_before,
+            "load_average_after": machine.load_average(),
+        }

@@ -1,0 +1,214 @@
+"""Both models by hand: a bare torch loop for churn, ``implicit`` for recommendations, from tables in plain Parquet.
+
+The loop trains the same network on the same batches in the same number of steps, in one process with all cores, and
+keeps nothing but the weights: no checkpoints, no other workers, no record of what was consumed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import torch
+from implicit.als import AlternatingLeastSquares
+from scipy.sparse import csr_matrix
+from torch import nn
+
+from benchmarks import machine
+from benchmarks.data_by_hand import FILE
+from tenure.contracts.gold import member_events, member_features
+from tenure.lake.schema import arrow
+from tenure.models.batch import Batch
+from tenure.models.build import build
+from tenure.models.network import Network
+from tenure.models.rows import cut
+from tenure.tasks.task import Task
+from tenure.training.data import batches
+from tenure.training.fit import Ready
+from tenure.training.settings import Loop
+
+ROWS_AT_ONCE = 1024  # when judging
+
+
+def encoded(folder: Path, ready: Ready, as_of: Sequence[date]) -> Batch:
+    """The labelled rows of some days as tensors."""
+    labels = pl.scan_parquet(folder / "labels" / FILE).filter(pl.col("as_of").is_in(as_of))
+    rows = labels.join(pl.scan_parquet(folder / "member_features" / FILE), ["member_key", "as_of"])
+    rows = rows.select(*ready.reader.columns, "value").sort("member_key", "as_of").collect()
+    return _batch(folder, ready, rows).with_labels(torch.tensor(rows["value"].to_numpy(), dtype=torch.float32))
+
+
+def everybody(folder: Path, ready: Ready, as_of: date) -> Batch:
+    """Every member on one day; labels are made up, for nobody knows them yet."""
+    rows = pl.scan_parquet(folder / "member_features" / FILE).filter(pl.col("as_of") == as_of).sort("member_key")
+    rows = rows.select(ready.reader.columns).collect()
+    return _batch(folder, ready, rows).with_labels(torch.zeros(len(rows)))
+
+
+def _batch(folder: Path, ready: Ready, rows: pl.DataFrame) -> Batch:
+    shop = ready.release.shop
+    events = pl.read_parquet(folder / "member_events" / FILE)  # sorted by member, day and knowledge
+    names = [c.name for c in member_events(shop).columns if c.name in events.columns]
+    features = _plain(rows.select(ready.reader.columns).to_arrow(), arrow(member_features(shop)))
+    visits = _plain(events.select(names).to_arrow(), arrow(member_events(shop)))
+    return ready.inputs.batch(cut(features, visits, ready.config.reading.max_events))
+
+
+def _plain(rows: pa.Table, contract: pa.Schema) -> pa.Table:
+    """Polars' large strings as ordinary ones."""
+    return rows.cast(pa.schema([pa.field(name, contract.field(name).type) for name in rows.column_names]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Churn:
+    """A trained network and how it did on validation, by branch."""
+
+    network: Network
+    losses: Mapping[str, float]
+    labels: np.ndarray
+    logits: Mapping[str, np.ndarray]
+
+
+def fit_churn(ready: Ready, train: Batch, validation: Batch) -> Churn:
+    """Masked pre-training, then the task; the best weights of each branch are kept."""
+    config, task = ready.config, ready.task
+    torch.set_num_threads(machine.cores())
+    torch.manual_seed(config.seed)
+    network = build(task.model, config.architecture, ready.inputs)
+    pretraining = network.pretraining()
+    if pretraining is not None and config.loop.pretraining_epochs:
+        _train(
+            pretraining, train, config.loop, config.loop.pretraining_epochs, config.loop.pretraining_rate, config.seed
+        )
+    best: dict[str, tuple[float, dict[str, torch.Tensor]]] = {}
+
+    def keep_best() -> None:
+        labels, logits = judged(network, validation)
+        for name, said in logits.items():
+            loss = _log_loss(labels, said)
+            if name not in best or loss < best[name][0]:
+                weights = {key: value.clone() for key, value in network.branches[name].state_dict().items()}
+                best[name] = loss, weights
+
+    _train(
+        _Supervised(network, task),
+        train,
+        config.loop,
+        config.loop.epochs,
+        config.loop.learning_rate,
+        config.seed,
+        keep_best,
+    )
+    for name, (_, weights) in best.items():
+        network.branches[name].load_state_dict(weights)
+    labels, logits = judged(network, validation)
+    return Churn(network=network, losses={name: loss for name, (loss, _) in best.items()}, labels=labels, logits=logits)
+
+
+class _Supervised(nn.Module):
+    def __init__(self, network: Network, task: Task) -> None:
+        super().__init__()
+        self.network, self.task = network, task
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        return self.task.head.loss(self.network(batch), batch.labels)
+
+
+def _train(
+    objective: nn.Module,
+    train: Batch,
+    loop: Loop,
+    epochs: int,
+    rate: float,
+    seed: int,
+    after: Callable[[], None] = lambda: None,
+) -> None:
+    assert train.visits is not None
+    parameters = [p for p in objective.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": loop.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=rate)
+    lengths = train.visits.lengths.numpy()
+    steps = -(-len(train) // loop.batch_rows)
+    total, every = epochs * steps, max(1, steps // loop.evaluations_per_epoch)
+
+    def share(step: int) -> float:
+        warm = min(1.0, (step + 1) / max(1.0, loop.warmup_share * total))
+        return warm * (0.5 + 0.5 * math.cos(math.pi * step / total))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+    for epoch in range(epochs):
+        for step, rows in enumerate(batches(lengths, loop.batch_rows, seed=seed, epoch=epoch, bucket=0), start=1):
+            objective.train()
+            loss = objective(train.take(torch.from_numpy(rows))).float().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            schedule.step()
+            if step == steps or (step % every == 0 and steps - step >= every):
+                after()
+
+
+@torch.inference_mode()
+def judged(network: Network, rows: Batch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Labels and logits by branch."""
+    assert rows.labels is not None
+    assert rows.visits is not None
+    network.eval()
+    order = torch.from_numpy(np.argsort(rows.visits.lengths.numpy(), kind="stable"))
+    parts = [network(rows.take(part)).branches for part in order.split(ROWS_AT_ONCE)]
+    said = {name: torch.cat([part[name] for part in parts]).numpy() for name in network.branches}
+    return rows.labels[order].numpy().astype(np.float64), said
+
+
+def _log_loss(labels: np.ndarray, logits: np.ndarray) -> float:
+    z = logits.astype(np.float64)
+    return float(np.mean(np.logaddexp(0, z) - labels * z))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purchases:
+    """(members, items) how often each was bought and kept, of items that enough members bought."""
+
+    member_keys: np.ndarray
+    product_ids: np.ndarray
+    times: csr_matrix
+
+
+def purchases(folder: Path, known_before: date, min_members: int) -> Purchases:
+    rows = pl.read_parquet(folder / "interactions" / FILE).filter(pl.col("known_on") < known_before)
+    net = rows.group_by("member_key", "product_id").agg(pl.col("times").sum()).filter(pl.col("times") > 0)
+    popular = net.group_by("product_id").len().filter(pl.col("len") >= min_members)
+    net = net.join(popular, "product_id", "semi")
+    members, member = np.unique(net["member_key"].to_numpy(), return_inverse=True)
+    products, product = np.unique(net["product_id"].to_numpy(), return_inverse=True)
+    times = net["times"].to_numpy().astype(np.float32)
+    return Purchases(
+        member_keys=members,
+        product_ids=products,
+        times=csr_matrix((times, (member, product)), (len(members), len(products))),
+    )
+
+
+def fit_factors(bought: Purchases, settings: Mapping[str, float], seed: int) -> AlternatingLeastSquares:
+    """The same loss by exact least squares; ``implicit`` takes confidences."""
+    confidence = bought.times.copy()
+    confidence.data = 1 + settings["alpha"] * np.log1p(confidence.data)
+    model = AlternatingLeastSquares(
+        factors=int(settings["factors"]),
+        regularization=settings["regularization"],
+        iterations=int(settings["sweeps"]),
+        num_threads=machine.cores(),
+        random_state=seed,
+    )
+    model.fit(confidence.astype(np.float32), show_progress=False)
+    return model

@@ -1,0 +1,145 @@
+"""How much of the machine other processes take while something is measured, told from /proc.
+
+Ours are this process, its children, and whoever else carries our mark in the environment: a daemon that left its parent
+still does. Threads of the kernel are nobody's: they mostly write what we wrote.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+MARK = "TENURE_BENCHMARK"
+SAMPLE_S = 0.25
+KERNEL = 2  # the parent of all its threads
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+Process = tuple[int, int]  # pid and start time: pids are used again
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Cores that others took on average, all together, and the one that took most."""
+
+    cores: float
+    busiest: str
+    busiest_cores: float
+    ours_s: float = 0.0  # CPU seconds of ours meanwhile, all cores together
+
+    @property
+    def are_loud(self) -> bool:
+        return self.cores > LOUD
+
+
+LOUD = 0.5  # cores; below it, what one process takes is within the scatter of three rounds
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What /proc/PID/stat says: ``cpu_s`` of the process itself and of children that it has waited for."""
+
+    pid: int
+    name: str
+    parent: int
+    started: int
+    cpu_s: float
+    reaped_s: float
+
+
+def parsed(text: str) -> Stat:
+    """A line of /proc/PID/stat. The name stands in brackets and may hold brackets and blanks itself."""
+    pid, rest = text.split(" (", 1)
+    name, fields = rest.rsplit(") ", 1)
+    values = fields.split()
+    own, reaped = (sum(int(values[place]) for place in places) / _TICKS for places in ((11, 12), (13, 14)))
+    return Stat(int(pid), name, int(values[1]), int(values[19]), own, reaped)
+
+
+def processes(proc: Path = Path("/proc")) -> dict[int, Stat]:
+    found = {}
+    for folder in proc.iterdir():
+        if folder.name.isdigit():
+            try:
+                found[int(folder.name)] = parsed((folder / "stat").read_text(encoding="utf-8", errors="replace"))
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended while we looked
+    return found
+
+
+def mark() -> str:
+    """Marks this process, so that whatever it starts from now on is known as ours."""
+    return os.environ.setdefault(MARK, f"{os.getpid()}-{time.time_ns()}")
+
+
+class Watch:
+    """``with Watch() as watch``: samples others until the end of the block; then ``watch.seen`` tells."""
+
+    def __init__(self, proc: Path = Path("/proc"), own: int | None = None) -> None:
+        self._proc, self._own, self._mark = proc, own or os.getpid(), mark().encode()
+        self._is_ours: dict[Process, bool] = {}
+        self._first: dict[Process, float] = {}
+        self._last: dict[Process, float] = {}
+        self._names: dict[Process, str] = {}
+        self._began = self._ended = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._began = time.monotonic()
+        self.look(is_first=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.look()
+        self._ended = time.monotonic()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(SAMPLE_S):
+            self.look()
+
+    def look(self, *, is_first: bool = False) -> None:
+        """One sample; a process that was not there at the first took all its time since."""
+        there = processes(self._proc)
+        for stat in there.values():
+            process = (stat.pid, stat.started)
+            if KERNEL in (stat.pid, stat.parent):
+                continue
+            self._belongs(stat, there)
+            self._names[process] = stat.name
+            self._first.setdefault(process, stat.cpu_s if is_first else 0.0)
+            self._last[process] = stat.cpu_s
+
+    def _belongs(self, stat: Stat, there: dict[int, Stat]) -> bool:
+        process = (stat.pid, stat.started)
+        if process not in self._is_ours:
+            self._is_ours[process] = self._descends(stat, there) or self._is_marked(stat.pid)
+        return self._is_ours[process]
+
+    def _descends(self, stat: Stat, there: dict[int, Stat]) -> bool:
+        at: Stat | None = stat
+        while at is not None and at.pid != self._own:
+            at = there.get(at.parent)
+        return at is not None
+
+    def _is_marked(self, pid: int) -> bool:
+        try:
+            return self._mark in (self._proc / str(pid) / "environ").read_bytes()
+        except OSError:
+            return False  # not ours to read, so not ours
+
+    @property
+    def seen(self) -> Neighbours:
+        seconds = max((self._ended or time.monotonic()) - self._began, 1e-9)
+        took = {process: cpu_s - self._first[process] for process, cpu_s in self._last.items()}
+        ours_s = sum(cpu_s for process, cpu_s in took.items() if self._is_ours[process])
+        others = {process: cpu_s / seconds for process, cpu_s in took.items() if not self._is_ours[process]}
+        busiest = max(others, key=lambda process: others[process], default=None)
+        if busiest is None:
+            return Neighbours(0.0, "", 0.0, ours_s)
+        return Neighbours(sum(others.values()), self._names[busiest], others[busiest], ours_s)

@@ -1,0 +1,68 @@
+"""P4c: what one new day costs, against a rebuild of all days.
+
+    python -m benchmarks.p4c_new_day --events 1000000
+    make bench-data ONLY=P4c
+
+A lake holds a history that is released; a day has landed and is clean. Timed is the part of ``jobs/refresh.py`` that
+builds gold: once as in any night, and once with gold empty. Both lakes must hold the same rows in every gold table.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+import refresh
+from benchmarks import engines, simulated_lake
+from benchmarks.arguments import Arguments, benchmark
+from benchmarks.gold_build import Build
+from benchmarks.measure import Peer, Runner, at_least, compare
+from benchmarks.simulated_lake import Lake
+from tenure.contracts.gold import gold_tables
+
+
+def build(spark: SparkSession, lake: Lake) -> None:
+    refresh._build(spark, refresh.Refresh(env=lake.env, source=lake.source))
+
+
+def run(arguments: Arguments) -> None:
+    spark = engines.spark(arguments.work)
+    base, folder = landed(spark, arguments), arguments.work / "p4c"
+    gold = gold_tables(base.source.shop)
+    ours = Build(base, folder / "ours", build)
+    theirs = Build(base, folder / "peer", build, without=gold)
+    sides = {"one new day": ours, "rebuild of all days": theirs}
+    compare(
+        "P4c",
+        Runner(name="one new day", run=lambda: ours.run(spark)),
+        [Peer(name="rebuild of all days", run=lambda: theirs.run(spark), ratio="peer/ours", goal=at_least(15))],
+        rounds=arguments.rounds,
+        prepare=lambda runner: sides[runner.name].prepare(),
+        equal=lambda peer: simulated_lake.refuse_unequal(spark, ours.lake, theirs.lake, gold),
+        noisy=arguments.noisy,
+        events=arguments.events,
+        packages=("pyspark", "delta-spark"),
+        folder=arguments.results,
+    )
+    shutil.rmtree(folder)
+
+
+def landed(spark: SparkSession, arguments: Arguments) -> Lake:
+    """A lake whose history is released and whose newest day is clean but in no gold table."""
+    landing = simulated_lake.shop(arguments.work, arguments.events)
+    newest = simulated_lake.last_day(landing)
+    history, night = simulated_lake.divided(landing, landing.parent / "divided", newest)
+    lake = Lake(work=landing.parent / "new_day", landing=night)
+
+    def make(folder: Path) -> None:
+        refresh.run(spark, refresh.Refresh(env=lake.env, source=lake.source_of(history)))
+        refresh._land_and_clean(spark, refresh.Refresh(env=lake.env, source=lake.source, arrived_on=newest))
+
+    simulated_lake.kept(lake.work, make)
+    return lake
+
+
+if __name__ == "__main__":
+    benchmark(run, says=__doc__ or "")

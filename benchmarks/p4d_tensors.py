@@ -1,0 +1,156 @@
+"""P4d: from a release to shuffled batches of training tensors, against a raw PyArrow scan of the same columns.
+
+    python -m benchmarks.p4d_tensors --events 20000000
+    make bench-data ONLY=P4d
+
+Ours is what the loop of ``conf/train/churn.yaml`` reads: labels, features and visits of a bucket merged by member, cut
+at each ``as_of``, encoded, shuffled, in batches. The scan decodes the same columns of the same tables, drops the days
+that are not trained on, and does nothing with them. Both are told in training rows a second: once for the first epoch,
+in which everything is read, and once for as many epochs as that training has, a scan for each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import pyarrow.dataset as ds
+import torch
+from deltalake import DeltaTable
+
+from benchmarks import engines, machine, results
+from benchmarks.arguments import Arguments, benchmark
+from benchmarks.gold_build import released
+from benchmarks.measure import Peer, Runner, at_least, compare
+from benchmarks.simulated_lake import SOURCE, Lake, Unequal
+from tenure.config.settings import load
+from tenure.contracts.gold import LABELS
+from tenure.contracts.table import Table
+from tenure.lake.layout import table_path
+from tenure.models.batch import Batch
+from tenure.training.fit import Ready, prepare
+from tenure.training.settings import FitTask
+from tenure.training.shards import Shard
+
+LABEL_COLUMNS = ("member_key", "as_of", "value", "matured_at")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The training rows of a release, as the loop reads them and as Arrow scans them."""
+
+    ready: Ready
+
+    def shard(self) -> Shard:
+        """A worker's share, nothing read yet: here all buckets, as a training with one worker has."""
+        ready = self.ready
+        held = ready.config.reading.buckets_in_memory
+        return Shard(reader=ready.reader, inputs=ready.inputs, part="train", rank=0, size=1, held=held)
+
+    def epochs(self, count: int) -> int:
+        """Goes through all batches of so many epochs; how many rows they had."""
+        shard, loop, rows = self.shard(), self.ready.config.loop, 0
+        for epoch in range(count):
+            for batch in shard.batches(seed=self.ready.config.seed, epoch=epoch, batch_rows=loop.batch_rows):
+                rows += len(_whole(batch))
+        return rows
+
+    def scans(self, count: int) -> int:
+        """Reads the columns so many times; how many labels there were."""
+        return sum(self._scan() for _ in range(count))
+
+    def _scan(self) -> int:
+        until = self.ready.reader.split.days("train")[1]
+        rows = {table.name: self._scanned(table, columns, until) for table, columns in self.columns.items()}
+        return rows[LABELS.name]
+
+    def _scanned(self, table: Table, columns: tuple[str, ...], until: object) -> int:
+        day = "as_of" if "as_of" in table.names else "known_on"
+        rows = 0
+        for batch in self._dataset(table).to_batches(columns=list(columns), filter=ds.field(day) <= until):
+            rows += batch.num_rows
+        return rows
+
+    def _dataset(self, table: Table) -> ds.Dataset:
+        """The files of the release, without what delta-rs would do to them."""
+        release = self.ready.release
+        delta = DeltaTable(table_path(release.root, table), version=release.tables[table.name])
+        return ds.dataset(delta.file_uris(), format="parquet")
+
+    @cached_property
+    def columns(self) -> dict[Table, tuple[str, ...]]:
+        reader = self.ready.reader
+        sequence = reader.task.inputs.sequence
+        assert sequence is not None
+        events = sequence(self.ready.release.shop)
+        of_events = tuple(c.name for c in events.columns if c.name not in events.partition_by)
+        return {LABELS: LABEL_COLUMNS, reader.features: reader.columns, events: of_events}
+
+    @property
+    def rows(self) -> int:
+        return self.ready.survey.rows["train"]
+
+    def refuse_unequal(self) -> None:
+        """The batches hold every training row once, and the scan sees as many labels."""
+        shard = self.shard()
+        ids = [tuple(row) for batch in shard.batches(seed=1, epoch=0, batch_rows=4096) for row in batch.ids.tolist()]
+        if len(set(ids)) != len(ids) or not len(ids) == self.rows == self._scan():
+            raise Unequal(f"{len(ids):,} rows in batches, {self.rows:,} training rows, {self._scan():,} labels scanned")
+
+
+def _whole(batch: Batch) -> Batch:
+    assert batch.features is not None
+    assert batch.visits is not None
+    assert batch.labels is not None
+    return batch
+
+
+def run(arguments: Arguments) -> None:
+    spark = engines.spark(arguments.work)
+    lake = released(spark, arguments.work, arguments.events)
+    spark.stop()  # its JVM would hold memory that is not its own to hold here
+    reading = Reading(prepare(settings(lake)))
+    torch.set_num_threads(reading.ready.config.scale.threads_per_worker)  # as the loop does
+    found = [each for epochs in (1, epochs_of(reading)) for each in measured(reading, epochs, arguments)]
+    results.write(arguments.results, "P4d", found)
+
+
+def settings(lake: Lake) -> FitTask:
+    said = [f"source={SOURCE}", f"source.data={lake.landing}", f"env.work={lake.work}"]
+    return load(FitTask, "conf/train/churn.yaml", said)
+
+
+def epochs_of(reading: Reading) -> int:
+    loop = reading.ready.config.loop
+    return loop.pretraining_epochs + loop.epochs
+
+
+def measured(reading: Reading, epochs: int, arguments: Arguments) -> list[results.Result]:
+    name = "PyArrow scan" if epochs == 1 else f"PyArrow scans, {epochs} epochs"
+    work = float(reading.rows * epochs)
+    threads = {"threads": machine.cores()}
+    return compare(
+        "P4d",
+        Runner(name="tensors", run=partial(reading.epochs, epochs), work=work, settings={"processes": 1}),
+        [
+            Peer(
+                name=name,
+                run=partial(reading.scans, epochs),
+                work=work,
+                ratio="peer/ours",
+                goal=at_least(0.8),
+                settings=threads,
+            )
+        ],
+        rounds=arguments.rounds,
+        equal=lambda _: reading.refuse_unequal(),
+        noisy=arguments.noisy,
+        events=arguments.events,
+        packages=("pyarrow", "deltalake", "torch"),
+        facts=lambda _: {"training_rows": reading.rows, "epochs": epochs},
+        folder=arguments.results,
+    )
+
+
+if __name__ == "__main__":
+    benchmark(run, says=__doc__ or "")
