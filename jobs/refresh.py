@@ -126,10 +126,8 @@ def _release(build: Night, source: Source, tonight: Written, job: JobRun) -> str
     with described(build.spark, "refresh: write the release"):
         release_id = write_release(build, source, datetime.now(UTC))
         tiles = tonight.of(build.read(member_days(build.shop)), member_days(build.shop)).where("superseded_on is null")
-        days, baskets = tiles.agg(F.count_if(F.col("visits") > 0), F.coalesce(F.sum("baskets"), F.lit(0))).first() or (
-            0,
-            0,
-        )
+        visited, sold = F.count_if(F.col("visits") > 0), F.coalesce(F.sum("baskets"), F.lit(0))
+        days, baskets = tiles.agg(visited, sold).first() or (0, 0)
     what = "member-days" if tonight == EVERYTHING else "member-days of days with news"
     job.says(f"{days:,} {what} with {baskets:,} baskets, {baskets - days:,} of them a repeat on the same day")
     job.says(f"release {release_id}: through batch {build.through_batch}, days up to {build.last_complete_day}")
