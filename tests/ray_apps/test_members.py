@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import httpx
+import numpy as np
 import pytest
 import torch
 from deltalake import DeltaTable
@@ -25,6 +26,8 @@ from tenure.contracts.answers import MEMBER_SCORES, RECOMMENDATIONS
 from tenure.errors import Refused, WrongInput
 from tenure.lake.layout import table_path
 from tenure.lake.release import newest_release
+from tenure.serving.answering import ChurnQuestion
+from tenure.serving.loading import InService, LoadedChurn
 from tenure.serving.publishing import publish
 
 ROOT = Path(__file__).parents[2]
@@ -210,6 +213,12 @@ def test_a_replica_answers_with_a_share_of_the_gpu(tmp_path: Path, local_ray: No
     settings = own.settings(ingress=share, recommender=share, churn={"cpus": 0.1, "gpus": 0.25})
     serve.run(build(Arguments(config=str(settings))), name="on_gpu", route_prefix="/on_gpu")
     handle = serve.get_deployment_handle("churn", "on_gpu")
+    keys = own.keys(*MEMBER_IDS)
     state = handle.state.remote().result(timeout_s=PATIENCE_S)
+    said = handle.answer.remote(ChurnQuestion(keys)).result(timeout_s=PATIENCE_S)
     serve.delete("on_gpu")
-    assert state.is_ready
+    assert state.device == "cuda"
+    on_cpu = InService(LoadedChurn, own.registry, own.store)
+    on_cpu.look_again()
+    assert on_cpu.state().device == "cpu"
+    np.testing.assert_allclose(said.scores, on_cpu.loaded.score(keys), atol=1e-4)

@@ -118,6 +118,7 @@ class ModelState(Answer):
     trained_on_release: str | None
     release_id: str | None
     as_of: str | None
+    device: str | None
     says: str
 
 

@@ -51,6 +51,11 @@ class Loaded(ABC):
         """As answers call it, ``model_version`` of the contracts."""
         return f"{self.task}/{self.version}"
 
+    @property
+    @abstractmethod
+    def device(self) -> str:
+        """What the model computes on: ``cpu`` or ``cuda``."""
+
     @abstractmethod
     def warm_up(self) -> None:
         """Answers for a few members, so that what does not work shows before it is asked for."""
@@ -73,6 +78,10 @@ class LoadedChurn(Loaded):
             )
         return self.scorer.manifest
 
+    @property
+    def device(self) -> str:
+        return str(next(self.scorer.network.parameters()).device.type)
+
     def score(self, member_keys: np.ndarray) -> np.ndarray:
         """(N,) float64 for N members whom the store knows."""
         return self.scorer.score(self.store.rows(member_keys))
@@ -91,6 +100,10 @@ class LoadedRecommender(Loaded):
 
         self.recommender: Recommender = load_recommender(folder, device)
         return self.recommender.manifest
+
+    @property
+    def device(self) -> str:
+        return self.recommender.device.type
 
     def recommend(self, member_keys: np.ndarray, k: int, include_bought: bool) -> tuple[np.ndarray, np.ndarray]:
         """(N, K) places in ``product_ids`` with -1 behind the last item, and (N, K) scores that order them."""
@@ -152,6 +165,7 @@ class State:
     trained_on_release: str | None = None
     release_id: str | None = None  # of the members that it answers for
     as_of: str | None = None
+    device: str | None = None  # that the model computes on: cpu or cuda
     says: str = ""
 
 
@@ -261,6 +275,7 @@ class InService(Generic[L]):
             trained_on_release=loaded.manifest.release_id,
             release_id=loaded.store.label.release_id,
             as_of=loaded.store.label.as_of.isoformat(),
+            device=loaded.device,
             says=self._says,
         )
 

@@ -65,6 +65,28 @@ def test_at_start_too_the_version_before_a_spoilt_champion_answers(own_shop: Cor
     assert churn(own_shop).state().version == first
 
 
+def baseline_of(shop: CornerShop, champion: str) -> str:
+    """A version whose manifest counts it among the baselines that a model was held against."""
+    gate = Gate(passed=champion == "model", champion=champion, reasons=("decided",)).model_dump()
+    return shop.train_churn(seed=5, baselines={"member_encoder": {"roc_auc": 0.8}}, gate=gate)
+
+
+def test_a_spoilt_first_model_leaves_its_baseline_in_service(own_shop: CornerShop) -> None:
+    published(own_shop)
+    baseline = baseline_of(own_shop, champion="model")
+    own_shop.spoil("churn", own_shop.train_churn(seed=2))
+    state = churn(own_shop).state()
+    assert (state.is_ready, state.version) == (True, baseline)
+
+
+def test_a_model_that_was_chosen_before_comes_before_any_baseline_that_was_not(own_shop: CornerShop) -> None:
+    published(own_shop)
+    first = own_shop.train_churn()
+    baseline_of(own_shop, champion="model")
+    own_shop.spoil("churn", own_shop.train_churn(seed=2))
+    assert churn(own_shop).state().version == first
+
+
 def test_a_candidate_that_its_gate_turned_down_never_answers(own_shop: CornerShop) -> None:
     published(own_shop)
     own_shop.train_churn(gate=Gate(passed=False, champion="logistic_regression", reasons=("worse",)).model_dump())

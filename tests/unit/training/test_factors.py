@@ -191,7 +191,7 @@ def test_a_training_that_goes_on_from_a_checkpoint_comes_to_the_same(
 def registered(release: Release, work: Path, seed: int = 1) -> Registry:
     """The registry after one more training in this process."""
     env = Env(work=str(work), lake=release.root)
-    config = settings(work).model_copy(update={"env": env, "seed": seed})
+    config = settings(work).model_copy(update={"env": env, "seed": seed, "again": True})
 
     @contextmanager
     def train(run: Callable[[Group], None], name: str) -> Iterator[Path]:
