@@ -237,7 +237,7 @@ def _summed(shop: Shop, table: Table, columns: Sequence[str], people: Shop) -> d
     """Sums over the rows of the people, at every as_of."""
     sums = ", ".join(f"sum({name}) as {name}" for name in columns)
     are_people = "member_key in (select member_key from people)"
-    query = f"select count(*) as rows, {sums} from gold where {are_people}"  # noqa: S608  names of our own
+    query = f"select count(*) as rows, {sums} from gold where {are_people}"
     of_gold, of_people = _released(shop, table), _released(people, MEMBER_IDENTITIES)
     found = QueryBuilder().register("gold", of_gold).register("people", of_people).execute(query)
     return pa.table(found.read_all()).to_pylist()[0]
