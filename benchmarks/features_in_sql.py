@@ -42,6 +42,10 @@ create or replace temp table members as
 select member_key, min(known_on) as known_on from order_lines where member_key is not null group by all
 """
 
+_KNOWN_BY_LINES = """
+select member_key, as_of, known_on, known_on as first_known_on from members join days on known_on < as_of
+"""
+
 _LIFE_OF_TILES = """
 create or replace temp table life as
 select member_key, date '{as_of}' as as_of, min(day) as first_visit_on, max(day) as last_visit_on,
@@ -91,11 +95,35 @@ def features_of_lines(connection: duckdb.DuckDBPyConnection, lines: Lines, to: P
     connection.execute(_tiles(shop, lines.as_of))
     connection.execute(_MEMBERS)
     connection.execute(_LIFE_OF_TILES.format(as_of=lines.as_of))
-    known = f"select member_key, date '{lines.as_of}' as as_of, known_on, known_on as first_known_on from members " + (
-        f"where known_on < date '{lines.as_of}'"
-    )
-    query = features(shop, [lines.as_of], known=known, stands="")
+    query = features(shop, [lines.as_of], known=_KNOWN_BY_LINES, stands="")
     connection.execute(f"copy ({query}) to '{to}/member_features' (format parquet, per_thread_output true)")
+
+
+_STANDING = """
+create or replace temp table life as
+select totals.*, as_of from read_parquet('{folder}/member_totals/*.parquet') as totals
+join (select unnest([{days}]) as as_of) on known_on < as_of and (superseded_on is null or superseded_on >= as_of)
+"""
+
+_KNOWN = """
+select member_key, as_of, known_on, first_known_on from (
+    select member_key, known_on, lead(known_on) over member as superseded_on,
+        min(known_on) over member as first_known_on
+    from read_parquet('{folder}/members/*.parquet') window member as (partition by member_key order by known_on)
+) join days on known_on < as_of and (superseded_on is null or superseded_on >= as_of)
+"""
+
+
+def features_of_tiles(
+    connection: duckdb.DuckDBPyConnection, folder: Path, as_of: Sequence[date], shop: Shop, to: Path
+) -> None:
+    """Features at every ``as_of`` from the Parquet of ``members``, ``member_days`` and ``member_totals``."""
+    days = ", ".join(f"date '{day}'" for day in as_of)
+    connection.execute(f"create or replace temp view tiles as from read_parquet('{folder}/member_days/*.parquet')")
+    connection.execute(_STANDING.format(folder=folder, days=days))
+    stands = "and (superseded_on is null or superseded_on >= as_of)"
+    query = features(shop, as_of, known=_KNOWN.format(folder=folder), stands=stands)
+    connection.execute(f"copy ({query}) to '{to}' (format parquet, per_thread_output true)")
 
 
 def _tiles(shop: Shop, as_of: date) -> str:

@@ -1,0 +1,91 @@
+"""P1b: member features at 12 as_of days from tiles, running totals and members, to Parquet.
+
+    python -m benchmarks.p1b_many_days --events 20000000
+    make bench-data ONLY=P1b EVENTS=1000000
+
+Ours is ``tenure.spark.features.member_features``, all days in one pass. DuckDB runs the same query; the loop calls the
+same transform once a day.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+
+from benchmarks import engines
+from benchmarks.arguments import Arguments, benchmark
+from benchmarks.equality import fingerprint, hold_equal
+from benchmarks.features_in_sql import features_of_tiles
+from benchmarks.measure import Peer, Runner, at_least, at_most, compare
+from benchmarks.tiled_days import Tiles, tiles
+from tenure.contracts import gold
+from tenure.spark.features import member_features
+
+KEY = ["member_key", "as_of"]
+
+
+def run(given: Arguments) -> None:
+    spark = engines.spark(given.work, "P1b")
+    made = tiles(spark, given.work, given.events)
+    count = spark.read.parquet(str(made.folder / "member_days")).count()
+    print(f"P1b: {count:,} tiles of {made.lines:,} lines; making them took {made.seconds:.0f} s", flush=True)
+    to = {name: given.work / "P1b" / name for name in ("tenure", "DuckDB", "loop over days")}
+    ours = Runner(name="tenure", run=lambda: in_one_pass(spark, made, to["tenure"]), settings=engines.spark_settings())
+    duckdb = Peer(
+        name="DuckDB",
+        run=_duckdb(given.work, made, to["DuckDB"]),
+        ratio="ours/peer",
+        goal=at_most(1.3),
+        settings=engines.duckdb_settings(),
+    )
+    loop = Peer(
+        name="loop over days",
+        run=lambda: day_by_day(spark, made, to["loop over days"]),
+        ratio="peer/ours",
+        goal=at_least(3),
+        settings=engines.spark_settings(),
+    )
+    columns = gold.member_features(made.shop).names
+    compare(
+        "P1b",
+        ours,
+        [duckdb, loop],
+        rounds=given.rounds,
+        prepare=lambda runner: shutil.rmtree(to[runner.name], ignore_errors=True),
+        equal=lambda peer: hold_equal(*(fingerprint(to[n], KEY, columns) for n in ("tenure", peer.name)), peer.name),
+        noisy=given.noisy,
+        events=made.lines,
+        packages=("pyspark", "duckdb", "pyarrow"),
+        facts=lambda peer: {"tiles": count, "as_of_days": len(made.as_of)},
+        folder=given.results,
+    )
+
+
+def in_one_pass(spark: SparkSession, made: Tiles, to: Path) -> None:
+    _write(member_features(*made.read(spark), made.as_of, made.shop), to)
+
+
+def day_by_day(spark: SparkSession, made: Tiles, to: Path) -> None:
+    for day in made.as_of:
+        _write(member_features(*made.read(spark), [day], made.shop), to)
+
+
+def _write(rows: DataFrame, to: Path) -> None:
+    rows.write.mode("append").parquet(str(to))
+
+
+def _duckdb(work: Path, made: Tiles, to: Path) -> Callable[[], None]:
+    connection = engines.duckdb_connection(work)
+
+    def run() -> None:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        features_of_tiles(connection, made.folder, made.as_of, made.shop, to)
+
+    return run
+
+
+if __name__ == "__main__":
+    benchmark(run, says=__doc__ or "")
