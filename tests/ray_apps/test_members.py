@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import re
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +16,6 @@ import pytest
 import torch
 from deltalake import DeltaTable
 from tests.corner_shop import MEMBER_IDS, CornerShop, opened
-from tests.docs.commands import shown
 
 from tenure.config.settings import load
 from tenure.contracts.answers import MEMBER_SCORES, RECOMMENDATIONS
@@ -99,30 +95,6 @@ def service(shop: CornerShop, local_ray: None) -> Iterator[Service]:
     serve.run(build(Arguments(config=str(settings))), name="members")
     yield Service(shop, port)
     serve.shutdown()
-
-
-CURLS = [command.line for command in shown() if command.line.startswith("curl")]
-
-
-@pytest.mark.parametrize("line", CURLS)
-def test_the_shown_requests_are_answered(line: str, shop: CornerShop, service: Service) -> None:
-    ours = line.replace("http://127.0.0.1:8000", str(service.client.base_url).rstrip("/"))
-    ours = (
-        ours.replace("var/demo", str(shop.work))
-        .replace('["1", "2"]', '["m1", "m2"]')
-        .replace("/members/1", "/members/m1")
-    )
-    assert not re.search(r"127\.0\.0\.1:8000|var/demo|members/1$", ours)
-    command = ours.replace("curl ", "curl --silent --show-error --fail-with-body ", 1)
-    told = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stdout + told.stderr
-    answer = json.loads(told.stdout)
-    members = answer.get("answers", [answer])
-    assert [one["member_id"] for one in members] == (["m1", "m2"] if "predict" in line else ["m1"])
-
-
-def test_the_readme_shows_how_to_ask() -> None:
-    assert len(CURLS) >= 2
 
 
 def test_every_member_is_scored_once_and_a_rerun_changes_nothing(scored: CornerShop, score_members: ModuleType) -> None:
