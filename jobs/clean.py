@@ -45,7 +45,7 @@ from tenure.spark.cleaning import DUPLICATE, NETTED, QUARANTINED
 from tenure.spark.conservation import Balance
 from tenure.spark.kept import Kept
 from tenure.spark.lock import only_writer
-from tenure.spark.mapping import mapped
+from tenure.spark.mapping import check_rules, mapped
 from tenure.spark.night import emptied
 from tenure.spark.pseudonyms import member_key
 from tenure.spark.runs import JobRun, described, job_run
@@ -120,6 +120,7 @@ Waiting = Callable[..., Batch]  # a batch of which only ``kept`` is missing
 def run(spark: SparkSession, config: Clean) -> tuple[int, ...]:
     """Cleans what waits; the numbers of the batches that are clean now."""
     with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "clean") as job:
+        check_rules(spark, config.source)  # before anything that stands is given up for what they would make
         batches = _waiting(spark, config, job)
         if not batches:
             job.nothing_new("every batch that landed is clean; nothing is new")

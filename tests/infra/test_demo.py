@@ -94,7 +94,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SEPARABLE = {
-    *("exact_duplicate", "key_duplicate", "broken_encoding", "member_unknown", "product_unknown", "negative_price"),
+    *("exact_duplicate", "key_duplicate", "garbled_text", "member_unknown", "product_unknown", "negative_price"),
     *("missing_product_id", "missing_quantity", "missing_paid_minor", "missing_occurred_at", "return_without_sale"),
 }
 
