@@ -116,7 +116,7 @@ bring_jars() {
 }
 
 bytes_received() { # by every interface but the loopback one
-    awk -F '[: ]+' 'NR > 2 { sub(/^ +/, ""); if ($1 != "lo") sum += $2 } END { printf "%d", sum }' /proc/net/dev
+    awk -F '[: ]+' 'NR > 2 { sub(/^ +/, ""); if ($1 != "lo") sum += $2 } END { printf "%.0f", sum }' /proc/net/dev
 }
 
 main() {
