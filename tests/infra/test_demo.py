@@ -109,7 +109,8 @@ def test_a_simulated_shop_is_held_against_its_truth(simulated: Path) -> None:
         assert rule["injected"] > 0
         assert min(rule["precision"], rule["recall"]) >= 0.95, (name, rule)  # of few rows
     assert told["clean_rows"]["lost"] == 0
-    assert told["clean_rows"]["late"] > 0 == told["clean_rows"]["late_taken"]
+    assert told["clean_rows"]["late"] > 0
+    assert set(told["clean_rows"]["late_taken"]) <= {"taken_back_same_day"}  # a sale and its return, late or not
     assert 0.5 < told["stages"]["accuracy"] < 1
     assert 0 < told["taste_ndcg_at_10"] < 1
     assert '<section id="truth">' in (simulated / "report.html").read_text()

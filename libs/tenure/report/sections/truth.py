@@ -95,14 +95,19 @@ def _rules_chart(judged: Sequence[JudgedRule]) -> str:
 
 
 def _kept(clean: CleanRows) -> str:
-    taken = sum(clean.taken.values())
-    by = f" ({listed(f'{title(rule)} {count(rows)}' for rule, rows in clean.taken.items())})" if taken else ""
     lost = "none is lost" if not clean.lost else f"<b>{count(clean.lost)} are nowhere</b>"
-    late = "no rule minded" if not clean.late_taken else f"<b>{count(clean.late_taken)} were taken for it</b>"
     return (
-        f"Nothing was wrong with {count(clean.landed)} rows. A rule took {count(taken)} of them out all the same{by}, "
-        f"and {lost}. {count(clean.late)} of them came days late, which {late}."
+        f"Nothing was wrong with {count(clean.landed)} rows. A rule took {_by_rule(clean.taken)} of them out all the "
+        f"same, and {lost}. {count(clean.late)} of them came days late, which no rule should mind; a rule took "
+        f"{_by_rule(clean.late_taken)} of those. A sale and a return that come to nothing together are taken out by "
+        "design; they are right rows all the same where the return was of another, equal sale."
     )
+
+
+def _by_rule(taken: dict[str, int]) -> str:
+    """``12 (a 10 and b 2)``."""
+    rules = listed(f"{title(rule)} {count(rows)}" for rule, rows in taken.items())
+    return f"{count(sum(taken.values()))} ({rules})" if taken else "none"
 
 
 def _overlap_cards(judged: Sequence[JudgedRule]) -> list[str]:

@@ -81,14 +81,14 @@ class JudgedRule:
 
 @dataclass(frozen=True, kw_only=True)
 class CleanRows:
-    """Rows in which nothing is wrong, the first of equal ones among them: how many of them a rule ``taken`` out of
-    silver, by its name, and how many are nowhere. ``late`` ones came days after their day, and no rule should mind."""
+    """Rows in which nothing is wrong, the first of equal ones among them: how many of them a rule took out of silver, by
+    its name, and how many are nowhere. ``late`` ones came days after their day, and no rule should mind."""
 
     landed: int
     taken: dict[str, int]
     lost: int
     late: int
-    late_taken: int
+    late_taken: dict[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,11 +164,15 @@ def _clean_rows(struck: pa.Table, lines: Lines) -> CleanRows:
     is_single = ~np.isin(lines.export_id, np.concatenate([wrong, copied]))
     return CleanRows(
         landed=int(is_single.sum()) + len(copied),
-        taken={rule: rows for rule, rows in sorted(taken.items()) if rows},
+        taken=_where_any(taken),
         lost=int((~np.isin(lines.ids(lines.lost), wrong)).sum()),
         late=len(late),
-        late_taken=sum(int(np.isin(lines.ids(rows), late).sum()) for rows in lines.taken.values()),
+        late_taken=_where_any({rule: int(np.isin(lines.ids(rows), late).sum()) for rule, rows in lines.taken.items()}),
     )
+
+
+def _where_any(rows: dict[str, int]) -> dict[str, int]:
+    return {rule: count for rule, count in sorted(rows.items()) if count}
 
 
 def _ids(struck: pa.Table, *faults: str) -> np.ndarray:
