@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -14,18 +11,14 @@ from tests.ray_apps.dies_once import DiesOnce
 from tests.visiting_shop import VisitingShop, open_shop
 from torch.nn.parallel import DistributedDataParallel
 
-from tenure.config.command import command
 from tenure.models.network import Network
-from tenure.registry.manifest import read_manifest
-from tenure.registry.registry import Registry
 from tenure.training.group import Alone, Group, distribute, gathered
 from tenure.training.loop import Plan, fit_worker, network_of
 from tenure.training.prepare import Ready, prepare
-from tenure.training.settings import FitTask, Scale
+from tenure.training.settings import Scale
 from tenure.training.state import State
 from tenure.training.workers import trained
 
-ROOT = Path(__file__).parents[2]
 TWO = Scale(workers=2, cpus_per_worker=0.5, max_failures=1)
 LOSS_TOLERANCE = 1e-3  # of a branch's log loss: sums of gradients are added up in another order
 
@@ -86,40 +79,6 @@ def test_a_group_of_one_talks_through_its_backend_as_more_do(shop: VisitingShop)
 
     with trained(work, "one", shop.env, Scale(workers=1, cpus_per_worker=0.5)) as folder:
         assert (folder / "said").read_text() == "[0]"
-
-
-@pytest.mark.usefixtures("local_ray")
-def test_two_seeds_of_the_command_line_stand_in_manifest_and_evaluation(shop: VisitingShop, tmp_path: Path) -> None:
-    small = shop.settings(
-        env={"work": str(tmp_path / "work"), "lake": shop.env.lake_root},
-        loop={"batch_rows": 256, "pretraining_epochs": 0, "epochs": 1, "evaluations_per_epoch": 1},
-        scale={"workers": 1, "cpus_per_worker": 0.5},
-        baselines={"trials": 2, "threads": 1, "rounds": 10},
-        evaluation={"resamples": 10},
-    )
-    settings = tmp_path / "churn.yaml"
-    settings.write_text(small.model_dump_json(), encoding="utf-8")
-    entry = entry_point("train/fit_task.py")
-    command(FitTask, entry.run, says="", config="", flags=entry.FLAGS, argv=["--config", str(settings), "--seeds", "2"])
-    registry = Registry(small.env.registry_root)
-    folder = registry.folder("churn", "candidate")
-    manifest = read_manifest(folder)
-    assert (manifest.config["seeds"], manifest.seed) == (2, 1)
-    seeds = json.loads((folder / "evaluation" / "seeds.json").read_text())
-    assert [one["seed"] for one in seeds] == [1, 2]
-    assert seeds[0]["consumed"] != seeds[1]["consumed"]
-    mean = sum(one["metrics"]["roc_auc"] for one in seeds) / 2
-    assert manifest.metrics["roc_auc"].value == pytest.approx(mean)
-
-
-def entry_point(path: str) -> ModuleType:
-    """An entry point below ``ray_apps``, loaded as what it is: a file that is run, not a package's module."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / "ray_apps" / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.gpu

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +13,19 @@ import pyarrow.parquet as pq
 import pytest
 from tests.visiting_shop import SOURCE, VisitingShop, open_shop
 
+from tenure.config.command import command
 from tenure.errors import Refused, WrongInput
 from tenure.models.scorer import load_scorer
-from tenure.registry.manifest import MANIFEST_FILE
+from tenure.registry.manifest import MANIFEST_FILE, read_manifest
 from tenure.registry.registry import Registry
 from tenure.tasks.churn import CHURN
 from tenure.training.data import ExampleReader
 from tenure.training.fit import Outcome, fit_task
 from tenure.training.group import Alone, Group
 from tenure.training.prepare import prepare
+from tenure.training.settings import FitTask
+
+ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
@@ -135,6 +140,26 @@ def test_other_days_of_the_split_are_another_training(tmp_path: Path):
     again = fit(own, tmp_path / "other", **QUICK, source=SOURCE.model_copy(update={"split": days}))
     assert again.version != first.version
     assert again.manifest.split["validation"] == [str(SOURCE.split.validation[0])]
+
+
+def test_two_seeds_of_the_command_line_stand_in_manifest_and_evaluation(tmp_path: Path):
+    own = open_shop(tmp_path / "shop")
+    settings = tmp_path / "churn.yaml"
+    settings.write_text(own.settings(**QUICK).model_dump_json(), encoding="utf-8")
+
+    def run(config: FitTask) -> Outcome:
+        return fit_task(config, lambda work, name: in_this_process(work, name, tmp_path))
+
+    flags = runpy.run_path(str(ROOT / "ray_apps/train/fit_task.py"))["FLAGS"]
+    command(FitTask, run, says="", config="", flags=flags, argv=["--config", str(settings), "--seeds", "2"])
+    folder = Registry(own.env.registry_root).folder("churn", "candidate")
+    manifest = read_manifest(folder)
+    assert (manifest.config["seeds"], manifest.seed) == (2, 1)
+    seeds = json.loads((folder / "evaluation" / "seeds.json").read_text())
+    assert [one["seed"] for one in seeds] == [1, 2]
+    assert seeds[0]["consumed"] != seeds[1]["consumed"]
+    mean = sum(one["metrics"]["roc_auc"] for one in seeds) / 2
+    assert manifest.metrics["roc_auc"].value == pytest.approx(mean)
 
 
 def test_the_same_training_again_learns_nothing(shop: VisitingShop, outcome: Outcome, tmp_path: Path):
