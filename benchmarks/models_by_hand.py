@@ -30,7 +30,7 @@ from tenure.models.network import Network
 from tenure.models.rows import cut
 from tenure.tasks.task import Task
 from tenure.training.data import batches
-from tenure.training.fit import Ready
+from tenure.training.prepare import Ready
 from tenure.training.settings import Loop
 
 ROWS_AT_ONCE = 1024  # when judging

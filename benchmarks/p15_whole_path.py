@@ -56,8 +56,10 @@ from tenure.tasks.metrics import ROC_AUC
 from tenure.training.factors import periods
 from tenure.training.factors_progress import Progress
 from tenure.training.factors_settings import FitFactors
-from tenure.training.fit import Fitted, Ready, fit_network, fit_task, prepare
+from tenure.training.fit import fit_task
 from tenure.training.group import Group
+from tenure.training.network import Fitted, fit_network
+from tenure.training.prepare import Ready, prepare
 from tenure.training.recommender import fit_recommender
 from tenure.training.settings import FitTask
 from tenure.training.workers import cluster, trained

@@ -28,7 +28,7 @@ from tenure.contracts.gold import LABELS
 from tenure.contracts.table import Table
 from tenure.lake.layout import table_path
 from tenure.models.batch import Batch
-from tenure.training.fit import Ready, prepare
+from tenure.training.prepare import Ready, prepare
 from tenure.training.settings import FitTask
 from tenure.training.shards import Shard
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from tenure.config.command import command
@@ -19,7 +19,7 @@ from tenure.config.env import Env
 from tenure.config.settings import Settings
 from tenure.config.source import Source
 from tenure.contracts.gold import LABELS, member_days
-from tenure.contracts.silver import MEMBERS, ORDER_LINES
+from tenure.contracts.silver import CAMPAIGN_TOUCHES, MEMBERS, ORDER_LINES
 from tenure.lifecycle.calendar import labelled_days
 from tenure.spark.kept import Kept
 from tenure.spark.labels import churn_labels
@@ -50,7 +50,7 @@ def _label(build: Night, job: JobRun) -> None:
         return
     written = 0
     with Kept() as kept:
-        told = kept(members_with_news((build.read(ORDER_LINES),), built.through_batch))
+        told = kept(members_with_news(_tables(build), built.through_batch))
         if changed and are_few(told, build.read(MEMBERS)):
             with described(build.spark, f"label: churn at {len(changed)} as_of days, of members with news"):
                 tiles = build.read(member_days(build.shop)).join(F.broadcast(told), "member_key", "left_semi")
@@ -66,12 +66,17 @@ def _label(build: Night, job: JobRun) -> None:
     job.says(f"{written:,} labels for {len({*new, *changed})} of {len(matured)} matured as_of days")
 
 
+def _tables(build: Night) -> tuple[DataFrame, ...]:
+    """All that tiles are made of: a late touch gives a visit's tile a new version, too."""
+    return build.read(ORDER_LINES), build.read(CAMPAIGN_TOUCHES)
+
+
 def _due(build: Night, matured: tuple[date, ...], built: Built) -> tuple[tuple[date, ...], tuple[date, ...]]:
     """Those ``as_of`` of which there are no labels yet, and those whose labels may have become others."""
     if not built.last_complete_day:
         return matured, ()
     labelled = set(labelled_days(build.shop, built.last_complete_day))
-    fresh = news((build.read(ORDER_LINES),), built.through_batch)
+    fresh = news(_tables(build), built.through_batch)
     touched = {*fresh.seen_at(matured), *fresh.fell_into(matured, build.shop.horizon_days)}
     new = tuple(day for day in matured if day not in labelled)
     return new, tuple(day for day in matured if day in labelled and day in touched)

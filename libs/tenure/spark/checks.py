@@ -65,7 +65,7 @@ def written(build: Night, after_batch: int, up_to: date) -> Written:
     seen = news((lines, touches, members), after_batch).seen_at(wanted)
     as_of = tuple(day for day in wanted if day not in before or day in seen)
     matured, labelled = (labelled_days(build.shop, day) for day in (build.last_complete_day, up_to))
-    changed = {*of_lines.seen_at(matured), *of_lines.fell_into(matured, build.shop.horizon_days)}
+    changed = {*of_days.seen_at(matured), *of_days.fell_into(matured, build.shop.horizon_days)}
     due = tuple(day for day in matured if day not in labelled or day in changed)
     gone = tuple(day for day in before if day not in wanted)
     since = min(of_days.known_on.values(), default=None)
