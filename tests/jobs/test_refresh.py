@@ -36,7 +36,15 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def by_nights(spark, secret, folder, tmp_path_factory) -> list[Path]:
+def for_few():
+    """Of seven members hardly any are few: here all are, so that nights take the way that corrections of few take."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tenure.spark.news.FEW", 1.0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def by_nights(spark, secret, folder, for_few, tmp_path_factory) -> list[Path]:
     """The lake after each night, and after a replay of the second; the replay comes before the third night."""
     lakes = [kiosk.lake_after(spark, nights, folder) for nights in (1, 2)]
     work = tmp_path_factory.mktemp("by_nights") / "work"
