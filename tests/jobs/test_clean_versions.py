@@ -19,6 +19,7 @@ from tenure.spark.night import night
 
 ORDER = f"o0,{market.ANNA},apple,2026-03-01 10:00:00,2,200,s1"
 ARRIVED = date(2026, 3, 2)
+OTHER_FEEDS = {name: feed for name, feed in market.SOURCE["feeds"].items() if name != "orders"}
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def test_rows_that_a_killed_ingest_left_are_in_no_other_batch(spark, tmp_path, m
     market.write_orders(tmp_path / "landing" / "web.csv", [ORDER])
     market.write_orders(tmp_path / "landing" / "till.csv", [ORDER.replace("o0", "o7")])
     feed = market.SOURCE["feeds"]["orders"]
-    feeds = {"web": feed | {"files": ["web.csv"]}, "till": feed | {"files": ["till.csv"]}}
+    feeds = OTHER_FEEDS | {"web": feed | {"files": ["web.csv"]}, "till": feed | {"files": ["till.csv"]}}
     with monkeypatch.context() as patch:
         patch.setattr("ingest.delta.append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -112,7 +113,8 @@ def test_what_is_no_number_or_beyond_reason_never_becomes_money(spark, tmp_path)
     )
     pq.write_table(orders, tmp_path / "landing" / "orders.parquet")
     of_number, of_text = (
-        {
+        OTHER_FEEDS
+        | {
             "orders": market.SOURCE["feeds"]["orders"]
             | {
                 "files": ["*.parquet"],
@@ -143,8 +145,10 @@ def test_what_is_no_number_or_beyond_reason_never_becomes_money(spark, tmp_path)
 
 def test_mended_settings_clean_anew_and_leave_what_the_right_ones_would_have_left(spark, tmp_path):
     orders = market.SOURCE["feeds"]["orders"]
-    wrong = {"orders": orders | {"columns": orders["columns"] | {"paid_minor": "cast(paid as bigint) * 100"}}}
-    right = {"orders": orders}
+    wrong = OTHER_FEEDS | {
+        "orders": orders | {"columns": orders["columns"] | {"paid_minor": "cast(paid as bigint) * 100"}}
+    }
+    right = OTHER_FEEDS | {"orders": orders}
     market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER, ORDER.replace("o0", "o1")])
     for work in (tmp_path / "mended", tmp_path / "right"):
         market.landed(spark, work, tmp_path / "landing", feeds=right)
