@@ -99,7 +99,9 @@ def own_client(tmp_path: Path) -> Callable[..., Client]:
 def test_churn_answers_for_each_id_in_the_order_asked(client: Client) -> None:
     said = client.ask(CHURN, member_ids=["m7", "m39", "m7"]).json()
     assert [one["member_id"] for one in said["answers"]] == ["m7", "m39", "m7"]
-    assert said["answers"][0] == said["answers"][2]
+    first, _, third = said["answers"]
+    # The same to 1e-6: in a batch padded otherwise, sums are added up in another order.
+    assert first == third | {"score": pytest.approx(third["score"], abs=1e-6)}
     assert all(0 <= one["score"] <= 1 for one in said["answers"])
     assert [one["is_active"] for one in said["answers"]] == [True, False, True]
     assert (said["model"], said["architecture"], said["as_of"]) == ("churn/1", "member_encoder", "2026-06-01")

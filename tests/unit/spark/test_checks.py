@@ -166,6 +166,7 @@ def test_a_category_that_the_catalogue_learnt_later_is_refused(night):
     newest = catalogue.groupBy("product_id").agg(
         *(F.max_by(name, "known_on").alias(name) for name in ("category", "product_type")),
         F.lit(always).alias("known_on"),
+        F.lit(1).cast("long").alias("batch_no"),
     )
     put_lines(night, newest, lines[0] | {"line_key": 3}, lines[1] | {"line_key": 4, "known_on": after})
     with pytest.raises(Refused, match="order_lines: 1 rows are in a category that their product had not when they"):
