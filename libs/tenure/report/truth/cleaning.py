@@ -81,8 +81,8 @@ class JudgedRule:
 
 @dataclass(frozen=True, kw_only=True)
 class CleanRows:
-    """Rows in which nothing is wrong, the first of equal ones among them: how many each rule took out of silver, and how
-    many are nowhere. ``late`` ones came days after their day, and no rule should mind."""
+    """Rows in which nothing is wrong, the first of equal ones among them: how many each rule took out of silver, and
+    how many are nowhere. ``late`` ones came days after their day, and no rule should mind."""
 
     landed: int
     taken: dict[str, int]
