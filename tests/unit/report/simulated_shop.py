@@ -1,4 +1,4 @@
-"""A small simulated shop: fifteen landed order lines of which the truth is typed by hand, and what became of them.
+"""A small simulated shop: seventeen landed order lines of which the truth is typed by hand, and what became of them.
 
 Members M1 to M4 are the pseudonyms 1 to 4.
 """
@@ -46,7 +46,7 @@ def landed(export_id: int, *, order: int, units: str = "1", sku: str = "p1", at:
     }
 
 
-# By position. What became of each stands in SILVER, QUARANTINED and DROPPED, what is true of it in FAULTS.
+# By position. What became of each stands in SILVER, QUARANTINED and DROPPED (of 10, nowhere), what is true in FAULTS.
 LANDED = [
     landed(10, order=1, sku="p9"),
     landed(20, order=2, sku="p2"),
@@ -63,13 +63,16 @@ LANDED = [
     landed(120, order=12, sku="p4", at="10:03:20"),
     landed(130, order=13, sku="p6", at="01:00:00"),
     landed(140, order=14, sku="p7", at="12:00:00"),
+    landed(150, order=15, sku="p8"),
+    landed(150, order=15, sku="p8"),
 ]
 SILVER = {0: [], 1: [], 5: [], 6: ["quantity_beyond_reason"], 7: [], 8: ["quantity_beyond_reason"], 9: [],
           11: ["near_duplicate"], 12: [], 14: []}  # fmt: skip
 QUARANTINED = {4: "product_unknown", 13: "clock_wrong"}
-DROPPED = {2: "exact_duplicate", 3: "exact_duplicate"}  # 10 is nowhere
+DROPPED = {2: "exact_duplicate", 3: "exact_duplicate", 15: "taken_back_same_day", 16: "exact_duplicate"}
 FAULTS = [
     (20, "exact_duplicate", "exact_duplicate", True),
+    (150, "exact_duplicate", "exact_duplicate", True),
     (40, "unknown_product", "product_unknown", True),
     (50, "unknown_product", "product_unknown", True),
     (60, "out_of_range", "quantity_beyond_reason", False),
@@ -97,7 +100,7 @@ def lake(root: str) -> Release:
     write(root, ORDER_LINES, *({**places[n], "line_key": n, "flags": flags} for n, flags in SILVER.items()))
     write(root, QUARANTINE, *({**places[n], "table": "raw_orders", "rule": r} for n, r in QUARANTINED.items()))
     write(root, REPLACED, *({**places[n], "table": "raw_orders", "rule": r} for n, r in DROPPED.items()))
-    write(root, CONSERVATION, {"table": "raw_orders", "batch_id": "b1", "landed": 15, "rules": {}})
+    write(root, CONSERVATION, {"table": "raw_orders", "batch_id": "b1", "landed": 17, "rules": {}})
     write(root, MEMBER_IDENTITIES, *({"member_id": name, "member_key": key} for name, key in IDS.items()))
     features = member_features(SHOP)
     now = ({"member_key": k, "as_of": AS_OF, "stage": ours} for k, (_, ours) in STAGES.items())
@@ -134,8 +137,8 @@ def truth(folder: Path) -> Path:
     _tell(folder, TRUE_MEMBERS, BEFORE, [{"member_id": name} for name in IDS])
     names = ("export_id", "fault", "rule", "is_separable")
     faults = [{"table": "raw_orders", "landed_on": BEFORE, **dict(zip(names, row, strict=True))} for row in FAULTS]
-    _tell(folder, TRUE_FAULTS, BEFORE, faults[:4])
-    _tell(folder, TRUE_FAULTS, AS_OF, faults[4:])
+    _tell(folder, TRUE_FAULTS, BEFORE, faults[:5])
+    _tell(folder, TRUE_FAULTS, AS_OF, faults[5:])
     ids = {key: name for name, key in IDS.items()}
     for day in (BEFORE, AS_OF):
         states = [

@@ -53,8 +53,8 @@ def rule(cleaning: TrueCleaning, name: str) -> JudgedRule:
 
 def test_of_two_equal_rows_one_is_to_be_taken_and_an_honest_one_is_not(cleaning: TrueCleaning) -> None:
     judged = rule(cleaning, "exact_duplicate")
-    assert (judged.injected, judged.touched, judged.found) == (1, 2, 1)
-    assert (judged.precision, judged.recall) == (0.5, 1.0)
+    assert (judged.injected, judged.touched, judged.found) == (2, 3, 2)
+    assert (judged.precision, judged.recall) == (2 / 3, 1.0)
     assert judged.separable
     assert not judged.is_met
 
@@ -86,8 +86,8 @@ def test_what_no_rule_is_for_has_none(cleaning: TrueCleaning) -> None:
 
 def test_rows_in_which_nothing_is_wrong_are_followed(cleaning: TrueCleaning) -> None:
     clean = cleaning.clean
-    assert clean.landed == 7  # 10, 30, 80, 90, 100, 120, and one of the two that are 20
-    assert clean.taken == {"exact_duplicate": 1}
+    assert clean.landed == 8  # 10, 30, 80, 90, 100, 120, and one of each two that are 20 and 150
+    assert clean.taken == {"exact_duplicate": 1, "taken_back_same_day": 1}
     assert clean.lost == 1
     assert (clean.late, clean.late_taken) == (1, {})
 

@@ -25,7 +25,7 @@ FEED = "orders"  # of the simulation's landing files
 _ROWS_A_BATCH = 1 << 40  # so that batch and position fit one number
 
 
-def landed(release: Release, expressions: Mapping[str, str], *, where: str = "true", order: str = "") -> pa.Table:
+def landed(release: Release, expressions: Mapping[str, str], *, where: str = "true") -> pa.Table:
     """Columns by name, each a SQL expression (DataFusion) over the ``landed`` struct of the release's order lines."""
     delta = DeltaTable(
         bronze_path(release.root, FEED),
@@ -34,7 +34,7 @@ def landed(release: Release, expressions: Mapping[str, str], *, where: str = "tr
     )
     columns = ", ".join(f"{expression} as {name}" for name, expression in expressions.items())
     query = f"select {columns} from lines where batch_no <= {release.through_batch} and {where}"  # noqa: S608  our own
-    return pa.table(QueryBuilder().register("lines", delta).execute(f"{query} {order}").read_all())
+    return pa.table(QueryBuilder().register("lines", delta).execute(query).read_all())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,21 +75,23 @@ def minutes_before_closing(release: Release) -> Measured:
         "exported_on": "cast(landed['exported_on'] as date)",
     }
     rows = landed(release, of, where="try_cast(landed['sold_at'] as timestamp) is not null")
-    local = pc.local_timestamp(
-        pc.cast(rows["sold_at"], pa.timestamp("us"), safe=False).cast(pa.timestamp("us", tz=release.shop.calendar))
-    )
-    day = pc.cast(local, pa.date32(), safe=False)
-    waited = np.subtract(
-        *(pc.cast(days, pa.int32()).to_numpy().astype(np.int64) for days in (rows["exported_on"], day))
-    )
-    hour = pc.hour(local).to_numpy()
-    minute = hour * 60 + pc.minute(local).to_numpy()
-    waited_cell = np.where(waited < 0, -1, np.where(waited <= 14, waited, 14 + np.ceil(np.log2(np.maximum(waited, 1)))))
+    moment = pc.cast(rows["sold_at"], pa.timestamp("us"), safe=False)
+    local = pc.local_timestamp(pc.cast(moment, pa.timestamp("us", tz=release.shop.calendar)))
+    hour, minute = pc.hour(local).to_numpy(), pc.minute(local).to_numpy()
+    waited = _days(rows["exported_on"]) - _days(pc.cast(local, pa.date32(), safe=False))
+    is_ahead = waited < 0
+    # Days one by one for two weeks, then ever more of them together: so late, each day has few rows.
+    wait = np.where(waited <= 14, waited, 14 + np.ceil(np.log2(np.maximum(waited, 1))))
     return Measured(
         export_id=rows["export_id"].to_numpy(),
-        size=np.where(waited < 0, _DAY_MINUTES, _DAY_MINUTES - minute).astype(np.float64),
-        cell=np.where(waited < 0, -1, waited_cell * 24 + hour),
+        size=np.where(is_ahead, _DAY_MINUTES, _DAY_MINUTES - (hour * 60 + minute)).astype(np.float64),
+        cell=np.where(is_ahead, -1, wait * 24 + hour),
     )
+
+
+def _days(dates: pa.ChunkedArray) -> np.ndarray:
+    numbers: np.ndarray = pc.cast(dates, pa.int32()).to_numpy().astype(np.int64)
+    return numbers
 
 
 # By the fault that a limit is to find.
