@@ -1,4 +1,4 @@
-"""A member by three branches: a factorization machine and a perceptron of the encoded features, and BERT over the
+"""A member by three branches: a factorization machine and soft trees of the encoded features, and BERT over the
 visits."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tenure.models.inputs import Inputs
 from tenure.models.interactions import FactorizationMachine
 from tenure.models.masked_visits import MaskedVisits
 from tenure.models.network import Network
-from tenure.models.perceptron import Perceptron
+from tenure.models.soft_trees import SoftTrees
 from tenure.models.visit_encoder import VisitEncoder
 
 
@@ -21,7 +21,7 @@ class MemberEncoder(Settings):
     """
     Attributes:
         rank: of the features' pairs in the factorization machine.
-        hidden: units of the features' perceptron, 0 for none.
+        trees: soft trees of the features, 0 for none, each of ``depth`` splits.
         features_width: how many numbers of the features BERT's head sees beside [CLS], 0 for none (the branches then
             say much the same, and their sum gains less).
     """
@@ -32,7 +32,8 @@ class MemberEncoder(Settings):
     intermediate: int = Field(default=128, gt=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     rank: int = Field(default=8, ge=0)
-    hidden: int = Field(default=256, ge=0)
+    trees: int = Field(default=128, ge=0)
+    depth: int = Field(default=3, gt=0, le=6)
     features_width: int = Field(default=0, ge=0)
 
 
@@ -75,8 +76,8 @@ def member_encoder(settings: MemberEncoder, inputs: Inputs) -> Network:
     branches: dict[str, nn.Module] = {}
     if inputs.reads_features:
         branches["features"] = FactorizationMachine(inputs.width, settings.rank)
-        if settings.hidden:
-            branches["perceptron"] = Perceptron(inputs.width, settings.hidden)
+        if settings.trees:
+            branches["trees"] = SoftTrees(inputs, settings.trees, settings.depth)
     if inputs.visits is not None:
         branches["sequence"] = SequenceBranch(settings, inputs)
     return Network(branches)

@@ -209,6 +209,6 @@ def test_a_lake_without_a_release_says_what_to_run_first(tmp_path: Path):
 
 def test_evaluation_files_are_plain_json(bundle: Path):
     seeds = json.loads((bundle / "evaluation" / "seeds.json").read_text())
-    assert seeds[0]["mix"].keys() == {"features", "perceptron", "sequence"}
+    assert seeds[0]["mix"].keys() == {"features", "trees", "sequence"}
     assert len(seeds[0]["consumed"]) == 1
     assert CHURN.gate.beats in json.loads((bundle / "evaluation" / "metrics.json").read_text())
