@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tenure.registry.manifest import Manifest, read_manifest
+from tenure.registry.manifest import Manifest
 from tenure.registry.registry import Registry
+from tenure.training.again import trained_before
 from tenure.training.baselines import Baseline, Ground, fit_baselines
 from tenure.training.clock import Clock, say
 from tenure.training.contest import as_lines, contest
@@ -40,8 +41,11 @@ def fit_task(config: FitTask, trained: Trained) -> Outcome:
     ready = prepare(config)
     clock.lap("reading and checking")
     registry = Registry(config.env.registry_root)
-    if (known := _trained_before(ready, registry)) is not None:
-        return known
+    if known := trained_before(registry, ready.manifest(config.seed), again=config.again):
+        version, manifest = known
+        return Outcome(
+            version=version, champion=str(registry.version(ready.task.name, "champion")), manifest=manifest, seconds={}
+        )
     fitted = [fit_network(ready, config.seed + place, trained) for place in range(config.seeds)]
     clock.lap("network")
     baselines = _baselines(ready)
@@ -52,25 +56,8 @@ def fit_task(config: FitTask, trained: Trained) -> Outcome:
     for line in as_lines(held.verdict, ready.task):
         say(line)
     clock.lap("registering")
-    champion = f"version {done.champion}"
-    say(f"{champion} answers for {ready.task.name} from now on; the model just trained is {done.version}")
-    return Outcome(version=done.version, champion=champion, manifest=done.manifest, seconds=clock.seconds)
-
-
-def _trained_before(ready: Ready, registry: Registry) -> Outcome | None:
-    """What this very training came to when it was run before; nothing where it was not, or is asked for again."""
-    task, config = ready.task.name, ready.config
-    version = registry.trained_as(ready.manifest(config.seed))
-    if version is None or config.again:
-        return None
-    say(
-        f"version {version} of {task} came of this release, code, settings and split: nothing to learn; "
-        "again=true trains"
-    )
-    manifest = read_manifest(registry.folder(task, version))
-    return Outcome(
-        version=version, champion=f"version {registry.version(task, 'champion')}", manifest=manifest, seconds={}
-    )
+    say(f"version {done.champion} answers for {ready.task.name} from now on; the model just trained is {done.version}")
+    return Outcome(version=done.version, champion=done.champion, manifest=done.manifest, seconds=clock.seconds)
 
 
 def _baselines(ready: Ready) -> dict[str, list[Baseline]]:

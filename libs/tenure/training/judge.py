@@ -13,7 +13,6 @@ from tenure.lake.release import Release
 from tenure.models.rows import MemberRows
 from tenure.models.scorer import MemberScorer, load_scorer
 from tenure.registry.gate import reads_other_rows
-from tenure.registry.manifest import Interval
 from tenure.registry.registry import Registry
 from tenure.tasks.split import EPOCH
 from tenure.tasks.task import Task
@@ -55,17 +54,6 @@ def score_test(
 
 def judge(task: Task, judged: Judged, scores: Mapping[str, Sequence[np.ndarray]], resamples: int, seed: int) -> Verdict:
     return Verdict(judged, dict(scores), compare(task.metrics, judged, scores, resamples, seed))
-
-
-def unseen(task: Task, verdict: Verdict, resamples: int, seed: int) -> dict[str, dict[str, Interval]]:
-    """The same for members that were not in training, by model and metric; nothing where one outcome is missing."""
-    chosen = verdict.judged.is_unseen
-    rows = verdict.judged.where(chosen)
-    if len(np.unique(rows.labels)) < 2:
-        return {}
-    scores = {name: [one[chosen] for one in said] for name, said in verdict.scores.items()}
-    compared = compare(task.metrics, rows, scores, resamples, seed)
-    return {name: {m.name: compared.interval(name, m.name) for m in task.metrics} for name in scores}
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ from tenure.registry.manifest import (
     Gate,
     Interval,
     Manifest,
-    read_manifest,
     write_manifest,
 )
 from tenure.registry.registry import Registry
+from tenure.training.again import trained_before
 from tenure.training.factors import Period, Worker, architecture, periods
 from tenure.training.factors_judge import NDCG
 from tenure.training.factors_progress import Fitted, Progress
@@ -99,8 +99,9 @@ def fit_recommender(config: FitFactors, train: Train) -> Outcome:
     """
     registry = Registry(config.env.registry_root)
     found = release(config.env.lake_root, config.release, config.env.storage_options)
-    if (known := _trained_before(registry, config, found)) is not None:
-        return known
+    if known := trained_before(registry, _planned(config, found), again=config.again):
+        version, manifest = known
+        return Outcome(version=version, champion=str(registry.version(TASK, "champion")), manifest=manifest)
     test = periods(found, config.test_days)[1]
     champion = incumbent(registry, found, test)
     with train(partial(_work, config, found, champion), TASK) as folder:
@@ -110,19 +111,6 @@ def fit_recommender(config: FitFactors, train: Train) -> Outcome:
     report = Report.of(config, found, progress, champion)
     announce(TASK, report.gate)
     return _registered(registry, report)
-
-
-def _trained_before(registry: Registry, config: FitFactors, found: Release) -> Outcome | None:
-    """What this very training came to when it was run before; nothing where it was not, or is asked for again."""
-    version = registry.trained_as(_planned(config, found))
-    if version is None or config.again:
-        return None
-    print(
-        f"version {version} of {TASK} came of this release, code, settings and split: nothing to learn; "
-        "again=true trains"
-    )
-    manifest = read_manifest(registry.folder(TASK, version))
-    return Outcome(version=version, champion=str(registry.version(TASK, "champion")), manifest=manifest)
 
 
 def _planned(config: FitFactors, found: Release) -> Manifest:

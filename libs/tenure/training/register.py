@@ -15,7 +15,7 @@ from tenure.registry.manifest import Interval, Manifest
 from tenure.registry.registry import Registry
 from tenure.training.bundle import write_bundle, write_evaluation
 from tenure.training.contest import Contest
-from tenure.training.judge import CHAMPION, unseen
+from tenure.training.judge import CHAMPION
 from tenure.training.leaks import refuse_other_inputs
 
 
@@ -103,11 +103,10 @@ def _judged(held: Contest, manifest: Manifest, name: str) -> Manifest:
 
 def _evaluation(held: Contest) -> dict[str, Any]:
     """Files of the bundle beside the predictions."""
-    config, task, verdict = held.ready.config, held.ready.task, held.verdict
+    task, verdict = held.ready.task, held.verdict
     compared = verdict.comparison
     return {
         "metrics": {name: {m.name: compared.interval(name, m.name) for m in task.metrics} for name in compared.values},
-        "unseen_members": unseen(task, verdict, config.evaluation.resamples, config.seed),
         "seeds": [
             {
                 "seed": one.scorer.manifest.seed,
