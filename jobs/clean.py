@@ -296,11 +296,12 @@ def _balances(batch: Batch, written: Iterable[Written]) -> list[Balance]:
     shown = [part for raw in parts.values() for part in _as_landed(batch, raw)]
     found: dict[tuple[str, str], int] = {}
     by_rule: dict[str, dict[str, int]] = {name: dict(part.rules) for name, part in parts.items()}
+    reasons: dict[str, dict[str, int]] = {name: {} for name in parts}
     if shown:
         rows = batch.kept(reduce(DataFrame.unionByName, shown))
         found = _write_set_aside(batch, rows, list(parts))
-        _count_rules(rows, by_rule)
-    return [_balance(batch, table.name, parts.get(table.name), found, by_rule) for table in RAW_TABLES]
+        _count_rules(rows, by_rule, reasons)
+    return [_balance(batch, table.name, parts.get(table.name), found, by_rule, reasons) for table in RAW_TABLES]
 
 
 def _as_landed(batch: Batch, part: Written) -> list[DataFrame]:
@@ -324,11 +325,15 @@ def _write_set_aside(batch: Batch, rows: DataFrame, tables: list[str]) -> dict[t
     return found
 
 
-def _count_rules(rows: DataFrame, by_rule: dict[str, dict[str, int]]) -> None:
+def _count_rules(rows: DataFrame, by_rule: dict[str, dict[str, int]], reasons: dict[str, dict[str, int]]) -> None:
+    """Adds the rows set aside to ``by_rule``, and to ``reasons`` those that a rule sent to quarantine."""
     names = F.explode(F.array_distinct(F.concat(F.array("rule"), "flags"))).alias("name")
-    for row in rows.select("table", names).groupBy("table", "name").count().collect():
-        counts = by_rule[row["table"]]
-        counts[row["name"]] = counts.get(row["name"], 0) + row["count"]
+    is_reason = (F.col("fate") == QUARANTINED) & (F.col("name") == F.col("rule"))
+    found = rows.select("table", "fate", "rule", names).groupBy("table", "name")
+    for row in found.agg(F.count("*").alias("rows"), F.count_if(is_reason).alias("sent")).collect():
+        counts, sent = by_rule[row["table"]], reasons[row["table"]]
+        counts[row["name"]] = counts.get(row["name"], 0) + row["rows"]
+        sent |= {row["name"]: row["sent"]} if row["sent"] else {}
 
 
 def _balance(
@@ -337,6 +342,7 @@ def _balance(
     part: Written | None,
     found: Mapping[tuple[str, str], int],
     by_rule: Mapping[str, dict[str, int]],
+    reasons: Mapping[str, dict[str, int]],
 ) -> Balance:
     batch.job.read[table] = batch.job.read.get(table, 0) + batch.landed.get(table, 0)
     return Balance(
@@ -349,6 +355,7 @@ def _balance(
         quarantined=found.get((table, QUARANTINED), 0),
         netted=found.get((table, NETTED), 0),
         rules=by_rule.get(table, {}),
+        reasons=reasons.get(table, {}),
         newest_day=part.newest_day if part else None,
         cleaning=batch.source.cleaning,
     )

@@ -72,18 +72,11 @@ def codes(night: list[str], work: Path) -> dict[str, tuple[int, str]]:
     publish = ["python", "jobs/publish_members.py", "--set", f"env.work={work}"]
     told = typed(publish, log=work / "logs" / "publish.log")
     ended["published"] = told.returncode, told.stdout
-    report = ["python", "jobs/write_report.py", "--set", f"source={source_of(night)}", "--set", f"env.work={work}"]
-    told = typed(report, log=work / "logs" / "report.log")
-    ended["reported"] = told.returncode, told.stdout
     return ended
 
 
-def source_of(night: list[str]) -> str:
-    return next(word.partition("=")[2] for word in night if word.startswith("source="))
-
-
 def test_done_is_0(codes) -> None:
-    assert codes["done"][0] == codes["published"][0] == codes["reported"][0] == 0, codes
+    assert codes["done"][0] == codes["published"][0] == 0, codes
 
 
 def test_wrong_input_is_2_and_says_what_to_write(codes) -> None:
@@ -135,7 +128,7 @@ def naming_members(folder: Path, *, below: tuple[str, ...] = ("",), outside: tup
 
 def test_no_file_of_a_night_names_a_member_but_bronze_and_the_identities(codes, work: Path) -> None:
     looked_at = {path.parts[0] for path in (p.relative_to(work) for p in work.rglob("*") if p.is_file())}
-    assert {"lake", "logs", "store", "report.html", "summary.json"} <= looked_at
+    assert {"lake", "logs", "store"} <= looked_at
     tables = {path.parent.name for path in (work / "lake").rglob("*.parquet")}
     assert {"quarantine", "replaced", "order_lines", "members", "job_runs", "releases"} <= tables | {
         path.name for path in (work / "lake").glob("*/*")

@@ -15,7 +15,6 @@ from pathlib import Path
 import pyspark
 import pytest
 import yaml
-from deltalake import DeltaTable
 from tests.entry_points import ROOT
 from tests.jobs import kiosk
 from tests.jobs.as_typed import typed
@@ -25,7 +24,7 @@ from tenure.contracts.control import JOB_RUNS
 from tenure.contracts.gold import LABELS, interactions, member_events, member_features
 from tenure.contracts.silver import MEMBERS, ORDER_LINES
 from tenure.contracts.table import Table
-from tenure.lake.layout import table_path
+from tenure.lake.query import read_current
 
 # Seven starts of a Spark session and of an executor.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
@@ -115,7 +114,7 @@ def work(cluster: tuple[str, Path], package: Path, tmp_path_factory: pytest.Temp
 
 
 def rows(work: Path, table: Table) -> list[dict]:
-    return DeltaTable(table_path(f"{work}/lake", table)).to_pyarrow_table().to_pylist()
+    return read_current(f"{work}/lake", table).to_pylist()
 
 
 def test_every_job_ran_alone_and_on_the_worker(work: Path, cluster: tuple[str, Path]) -> None:

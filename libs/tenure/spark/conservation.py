@@ -11,7 +11,10 @@ from tenure.errors import Refused
 
 @dataclass(frozen=True, kw_only=True)
 class Balance:
-    """Where a batch's rows of one raw table went: five numbers, each counted where it was written."""
+    """Where a batch's rows of one raw table went: five numbers, each counted where it was written.
+
+    ``rules`` counts the rows that each rule marked, changed or took out, ``reasons`` those that it sent to quarantine.
+    """
 
     table: str
     batch_id: str
@@ -22,6 +25,7 @@ class Balance:
     quarantined: int
     netted: int
     rules: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
     newest_day: date | None = None
     cleaning: str = ""
 
@@ -52,7 +56,7 @@ def _check_equation(b: Balance) -> None:
 
 def _check_quarantine(b: Balance, limit: float) -> None:
     if b.quarantined > limit * b.landed:
-        worst = ", ".join(f"{name} {n:,}" for name, n in sorted(b.rules.items(), key=lambda item: -item[1])[:3])
+        worst = ", ".join(f"{name} {n:,}" for name, n in sorted(b.reasons.items(), key=lambda item: -item[1])[:3])
         raise Refused(
             f"{b.table}, batch {b.batch_no}: {b.quarantined:,} of {b.landed:,} rows were quarantined, more than "
             f"{limit:.0%} ({worst}); look at control/quarantine, then correct the source's YAML or raise "
