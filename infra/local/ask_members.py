@@ -55,7 +55,9 @@ def ask(client: httpx.Client, asked: Iterator[tuple[str, str, dict | None]]) -> 
         milliseconds.append(1000 * (time.perf_counter() - began))
         if answer.status_code != 200:
             errors += 1
-            print(f"{method} {path.split('/')[2]}: {answer.status_code} {answer.text[:300]}", flush=True)
+            # The sentence of an answer may name a member: the service's own log has it, by this id.
+            request_id = answer.headers.get("x-request-id", "of an unknown id")
+            print(f"{method} {path.split('/')[2]}: {answer.status_code}, request {request_id}", flush=True)
     return {"requests": len(milliseconds), "errors": errors, "p50_ms": round(statistics.median(milliseconds), 1)}
 
 

@@ -90,7 +90,9 @@ bring_java() {
 }
 
 bring_libgomp() { # LightGBM's wheel uses the system's
-    ldconfig -p 2>/dev/null | grep -q libgomp.so.1 || install "libgomp, for LightGBM," libgomp1
+    local known # a plain user's PATH lacks /sbin
+    known=$(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null || true)
+    [[ $known == *libgomp.so.1* ]] || install "libgomp, for LightGBM," libgomp1
 }
 
 # up_to_date STAMP FILE...: whether STAMP was written for these files as they are now.

@@ -39,7 +39,6 @@ from tenure.simulation.simulate import simulated
 
 SIZES = {"full": "", "smoke": "_smoke"}  # which of conf/train/*.yaml
 SETUP = Path("var/logs/setup.json")
-DRIVER_MEMORY = "4g"
 HTTP_PORT = 8000  # another one where it is taken
 
 
@@ -106,7 +105,7 @@ def run(demo: Demo) -> None:
     stages = Stages(demo.work / "logs")
     if SETUP.exists():
         stages.took("setup", json.loads(SETUP.read_text())["seconds"])
-    spark = ("spark-submit", "--properties-file", "var/jars/spark.properties", "--driver-memory", DRIVER_MEMORY)
+    spark = ("spark-submit", "--properties-file", "var/jars/spark.properties")
     if demo.simulation:
         stages.run("simulate", "python", "jobs/simulate_shop.py", *demo.simulation.command)
     job = ("ray", "job", "submit", "--log-style", "record", "--", "python")

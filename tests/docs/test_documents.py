@@ -84,3 +84,8 @@ def test_the_readme_shows_its_two_commands() -> None:
     lines = [command.line for command in COMMANDS if command.where == "README.md"]
     assert "make demo" in lines
     assert "make test" in lines
+
+
+@pytest.mark.parametrize("room", sorted(p for p in (ROOT / "tests/unit").iterdir() if p.is_dir() and p.name[0] != "_"))
+def test_make_smoke_touches_every_room(room: Path) -> None:
+    assert any("pytest.mark.smoke" in path.read_text(encoding="utf-8") for path in room.glob("test_*.py"))

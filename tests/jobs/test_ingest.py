@@ -29,6 +29,7 @@ def lake(spark, tmp_path_factory):
     return work
 
 
+@pytest.mark.smoke
 def test_rows_land_as_they_came_behind_their_envelope(spark, lake):
     first, *_ = market.bronze(spark, lake, "orders")
     assert first["landed"]["paid"] == "200"

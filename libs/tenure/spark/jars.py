@@ -3,8 +3,8 @@
     python -m tenure.spark.jars [FOLDER]        # by default $TENURE_JARS, or var/jars
 
 Spark can resolve packages itself at every start, which costs seconds and pages of log each time. The folder also holds
-``spark.properties``, which names the jars to ``spark-submit --properties-file``. Another Maven repository than Maven
-Central is named by ``TENURE_MAVEN_REPOSITORY``.
+``spark.properties``, which names the jars to ``spark-submit --properties-file`` and gives the driver more than Spark's
+1 GB. Another Maven repository than Maven Central is named by ``TENURE_MAVEN_REPOSITORY``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tenure.errors import TenureError, WrongInput
 
+DRIVER_MEMORY = "4g"
 # 4.4.0, not 4.4.1: of that one Maven has no jar. The artifact's name carries the Spark and Scala it was built for.
 PACKAGES = ("io.delta:delta-spark_4.2_2.13:4.4.0",)
 # Spark brings these itself, often newer: a second copy on the class path is at best waste.
@@ -66,6 +67,7 @@ def resolve(folder: Path) -> list[Path]:
         WrongInput: if Maven cannot be reached or Java is missing.
     """
     if found := jars(folder):
+        _describe(folder)
         return found
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -109,7 +111,8 @@ def _download(scratch: Path) -> None:
 
 def _describe(folder: Path) -> None:
     names = ",".join(str(jar.absolute()) for jar in sorted(folder.glob("*.jar")))
-    (folder / PROPERTIES).write_text(f"spark.jars {names}\nspark.log.level ERROR\n", encoding="utf-8")
+    settings = {"spark.jars": names, "spark.log.level": "ERROR", "spark.driver.memory": DRIVER_MEMORY}
+    (folder / PROPERTIES).write_text("".join(f"{key} {value}\n" for key, value in settings.items()), encoding="utf-8")
     (folder / _RESOLVED).write_text(_wanted(), encoding="utf-8")
 
 

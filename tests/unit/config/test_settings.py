@@ -28,6 +28,7 @@ def yaml(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.smoke
 def test_a_setting_on_the_command_line_wins_over_the_file(yaml: Path) -> None:
     assert load(Oven, yaml, ["degrees=200", "env.spark_master=local[2]"]).degrees == 200
 

@@ -45,5 +45,6 @@ def test_it_changes_with_what_belongs_to_the_shop(changed: dict[str, Any]) -> No
     assert contract_fingerprint(replace(SHOP, **changed)) != contract_fingerprint(SHOP)
 
 
+@pytest.mark.smoke
 def test_it_is_the_same_for_a_shop_that_was_written_and_read() -> None:
     assert contract_fingerprint(shop_from_json(shop_to_json(SHOP))) == contract_fingerprint(SHOP)

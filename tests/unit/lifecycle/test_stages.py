@@ -53,6 +53,7 @@ def test_a_grocers_member_is_in_the_stage_that_the_shops_days_say(row, expected)
     assert stage_of(GROCER, **row) == expected
 
 
+@pytest.mark.smoke
 def test_the_same_member_is_lapsed_for_a_grocer_and_retained_for_a_gift_shop():
     member = {"last": 100, "first": 300, "visits": 6, "gap": 40.0}
     assert stage_of(GROCER, **member) == "lapsed"

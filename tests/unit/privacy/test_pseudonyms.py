@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tenure.privacy.pseudonyms import member_key
 
 
+@pytest.mark.smoke
 def test_it_is_the_head_of_hmac_sha256() -> None:
     # RFC 4231, test case 2: the digest begins with 5bdcc146bf60754e.
     assert member_key("what do ya want for nothing?", b"Jefe") == 0x5BDCC146BF60754E

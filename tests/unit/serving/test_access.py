@@ -12,6 +12,7 @@ from tenure.errors import WrongInput
 from tenure.serving.access import Role, callers, where_the_token_is
 
 
+@pytest.mark.smoke
 def test_the_first_start_makes_a_token_that_only_its_owner_reads(tmp_path: Path) -> None:
     holder = callers(tmp_path)
     token = (tmp_path / "serving_token").read_text()

@@ -16,6 +16,7 @@ def test_a_model_has_the_contracts_fields_in_its_order(request_: object) -> None
     assert tuple(model.model_fields) == tuple(column.name for column in request_.columns)
 
 
+@pytest.mark.smoke
 def test_what_may_be_left_out_has_its_default() -> None:
     asked = request_model(RECOMMENDATIONS_REQUEST)(member_ids=["m1"])
     assert (asked.k, asked.include_bought) == (10, False)

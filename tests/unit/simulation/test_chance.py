@@ -8,6 +8,7 @@ from tenure.simulation.chance import Chance, pick
 MANY = Chance.of(7, "member", np.arange(200_000))
 
 
+@pytest.mark.smoke
 def test_a_draw_depends_on_the_thing_and_not_on_its_company() -> None:
     alone = Chance.of(7, "member", np.array([41]))
     assert alone.uniform("orders", 3)[0] == MANY.uniform("orders", 3)[41]

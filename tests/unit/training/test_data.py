@@ -26,6 +26,7 @@ def shard(reader: ExampleReader, rank: int = 0, size: int = 1, held: int = 4) ->
     return Shard(reader=reader, inputs=fitted, part="train", rank=rank, size=size, held=held)
 
 
+@pytest.mark.smoke
 def test_a_bucket_holds_each_label_with_its_own_features_and_visits(reader: ExampleReader):
     found = reader.read(1, "train")
     where = f"bucket = 1 and as_of <= DATE '{SPLIT.train_until}'"
