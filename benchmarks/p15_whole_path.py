@@ -36,9 +36,10 @@ from benchmarks import data_by_hand, engines, machine, models_by_hand, results, 
 from benchmarks.arguments import Arguments, benchmark
 from benchmarks.equality import fingerprint, hold_equal
 from benchmarks.gold_build import Folders
-from benchmarks.measure import Load, Peer, Runner, at_most, compare, timed_pass
+from benchmarks.measure import Load, Peer, Runner, at_most, compare, shared, timed_pass
+from benchmarks.plan_by_hand import Plan
 from benchmarks.simulated_lake import SOURCE, Lake, Unequal
-from benchmarks.turns import Side, result, shared, take_turns
+from benchmarks.turns import Side, result, take_turns
 from tenure.config.settings import load
 from tenure.contracts.answers import MEMBER_SCORES
 from tenure.contracts.control import JOB_RUNS
@@ -150,9 +151,9 @@ def _mixes(folder: Path) -> dict[str, object]:
     }
 
 
-def plan(landing: Path, to: Path, shop: Shop) -> data_by_hand.Plan:
+def plan(landing: Path, to: Path, shop: Shop) -> Plan:
     last = simulated_lake.last_day(landing)
-    return data_by_hand.Plan(
+    return Plan(
         landing=landing,
         to=to,
         secret=SECRET.encode(),
