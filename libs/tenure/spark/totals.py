@@ -7,7 +7,7 @@ each day of knowledge (``resummed``). Both give the same numbers; a property tes
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from tenure.contracts.gold import MEMBER_TOTALS
@@ -28,8 +28,8 @@ def member_totals(news: DataFrame, standing: DataFrame, tiles: DataFrame, bucket
     """
     starts = standing.join(news.select("member_key").distinct(), "member_key", "left_semi")
     steps = _steps(news, starts)
-    disordered = steps.where(~F.col("comes_after")).select("member_key").distinct()
-    in_order = steps.join(disordered, "member_key", "left_anti").transform(continued)
+    disordered = steps.where(~F.col("is_in_order")).select("member_key").distinct()
+    in_order = steps.where("is_in_order").transform(continued)
     anew = tiles.join(disordered, "member_key", "left_semi").transform(resummed)
     return (
         in_order.unionByName(anew)
@@ -40,8 +40,8 @@ def member_totals(news: DataFrame, standing: DataFrame, tiles: DataFrame, bucket
 
 
 def _steps(news: DataFrame, starts: DataFrame) -> DataFrame:
-    """Tiles and the totals to go on from, in the order of knowledge; ``comes_after`` where a step is later than all
-    before it in both clocks, and changes nothing that was known."""
+    """Tiles and the totals to go on from; ``is_in_order`` where each step of the member is later than all before it in
+    both clocks, and changes nothing that was known."""
     visited = F.when(F.col("visits") > 0, F.col("day"))
     tiles = news.select(
         "member_key",
@@ -63,21 +63,29 @@ def _steps(news: DataFrame, starts: DataFrame) -> DataFrame:
         F.lit(True).alias("is_only_version"),
         F.lit(True).alias("is_start"),
     )
-    order = Window.partitionBy("member_key").orderBy(~F.col("is_start"), "known_on", "day")
-    before = F.lag(F.struct("known_on", "day", "is_start")).over(order)
+    before = F.lag(F.struct("known_on", "day", "is_start")).over(_in_order())
     is_later_known = F.when(before["is_start"], before["known_on"] < F.col("known_on")).otherwise(True)
     is_later_day = before["day"] < F.col("day")
     comes_after = before.isNull() | (is_later_known & is_later_day)
-    return tiles.unionByName(known).withColumn("comes_after", comes_after & F.col("is_only_version"))
+    is_in_order = F.every("comes_after").over(Window.partitionBy("member_key"))
+    return (
+        tiles.unionByName(known)
+        .withColumn("comes_after", comes_after & F.col("is_only_version"))
+        .withColumn("is_in_order", is_in_order)
+    )
+
+
+def _in_order() -> WindowSpec:
+    return Window.partitionBy("member_key").orderBy(~F.col("is_start"), "known_on", "day")
 
 
 def continued(steps: DataFrame) -> DataFrame:
     """Totals after each step, one row a member and day of knowledge; the start among them."""
-    order = Window.partitionBy("member_key").orderBy("known_on", "day")
-    so_far = order.rowsBetween(Window.unboundedPreceding, 0)
-    before = order.rowsBetween(Window.unboundedPreceding, -1)
+    so_far = _in_order().rowsBetween(Window.unboundedPreceding, 0)
+    before = _in_order().rowsBetween(Window.unboundedPreceding, -1)
     gap = F.datediff("first_visit_on", F.last("last_visit_on", ignorenulls=True).over(before))
-    is_last_of_its_day = F.lead("known_on").over(order).isNull() | (F.lead("known_on").over(order) > F.col("known_on"))
+    following = F.lead("known_on").over(_in_order())
+    is_last_of_its_day = following.isNull() | (following > F.col("known_on"))
     return (
         steps.withColumn("squared_gap_days", F.col("squared_gap_days") + F.coalesce(gap * gap, F.lit(0)))
         .withColumn("is_last_of_its_day", is_last_of_its_day)
