@@ -1,4 +1,7 @@
-"""``tenure.spark.features.told_by_a_row`` in Python: for one row, for pandas' series, for Arrow's arrays (P3)."""
+"""``tenure.spark.features.told_by_a_row`` in Python: for one row, for pandas' series, for Arrow's arrays (P3).
+
+Each as its users would write it: the first by hand, a row at a time; the others over whole columns, without a loop.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,17 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from tenure.contracts.shop import Shop
-from tenure.lifecycle.rules import Condition, Is, decide
-from tenure.lifecycle.stages import stage
+from tenure.lifecycle.rules import Condition, Is
+from tenure.lifecycle.stages import (
+    ACQUISITION,
+    ACTIVATION,
+    CONVERSION,
+    LAPSED,
+    LOYALTY,
+    RETENTION,
+    VISITS_A_HORIZON_WHEN_LOYAL,
+    stage,
+)
 
 RATIOS = ("overdue", "visits_trend", "spend_trend", "mean_basket_minor", "discount_share")
 OUTPUTS = (*RATIOS, "categories_seen", "stage")
@@ -49,12 +61,22 @@ def by(udf: Callable[..., Column], rows: DataFrame, shop: Shop) -> DataFrame:
 
 
 def pickled(shop: Shop) -> Callable[..., Column]:
-    rule, (middle, long) = stage(shop), _days(shop)
+    activity, horizon, (middle, long) = shop.activity_days, shop.horizon_days, _days(shop)
+
+    def stage_of(first: Any, last: Any, gap: Any, visits: Any) -> str:
+        if last is None:
+            return ACQUISITION
+        if last > activity:
+            return LAPSED
+        if visits <= 1:
+            return ACTIVATION
+        if first <= activity:
+            return CONVERSION
+        often = gap is not None and gap <= horizon / VISITS_A_HORIZON_WHEN_LOYAL
+        return LOYALTY if often and last <= horizon else RETENTION
 
     def told(*values: Any) -> tuple[Any, ...]:
-        row = dict(zip(_OF_STAGE, values[:4], strict=True))
-        last, gap = values[1:3]
-        visits_m, visits_l, spend_m, spend_l, baskets, discount, coupon, bits = values[4:]
+        first, last, gap, visits, visits_m, visits_l, spend_m, spend_l, baskets, discount, coupon, bits = values
         taken_off = discount + coupon
         return (
             last / gap if last is not None and gap is not None and gap > 0 else None,
@@ -63,7 +85,7 @@ def pickled(shop: Shop) -> Callable[..., Column]:
             spend_l / baskets if baskets > 0 else None,
             taken_off / (spend_l + taken_off) if spend_l + taken_off > 0 else None,
             (bits & (2**64 - 1)).bit_count(),
-            decide(rule, row),
+            stage_of(first, last, gap, visits),
         )
 
     return F.udf(told, _TOLD, useArrow=False)

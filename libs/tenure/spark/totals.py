@@ -7,10 +7,11 @@ each day of knowledge (``resummed``). Both give the same numbers; a property tes
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window, WindowSpec
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from tenure.contracts.gold import MEMBER_TOTALS
+from tenure.spark.kept import Kept
 from tenure.spark.knowledge import closed
 from tenure.spark.schema import conform
 from tenure.spark.shop import bucketed
@@ -18,7 +19,7 @@ from tenure.spark.shop import bucketed
 _TOTALS = ("first_visit_on", "last_visit_on", "visits", "spend_minor", "squared_gap_days")
 
 
-def member_totals(news: DataFrame, standing: DataFrame, tiles: DataFrame, buckets: int) -> DataFrame:
+def member_totals(news: DataFrame, kept: Kept, standing: DataFrame, tiles: DataFrame, buckets: int) -> DataFrame:
     """Every version of totals that the news change: those before are closed, those after are new.
 
     Args:
@@ -28,8 +29,9 @@ def member_totals(news: DataFrame, standing: DataFrame, tiles: DataFrame, bucket
     """
     starts = standing.join(news.select("member_key").distinct(), "member_key", "left_semi")
     steps = _steps(news, starts)
-    disordered = steps.where(~F.col("is_in_order")).select("member_key").distinct()
-    in_order = steps.where("is_in_order").transform(continued)
+    # Looked up first and by themselves: they are few, and told to every task they spare a shuffle of all tiles.
+    disordered = kept.at_hand(steps.transform(_disordered))
+    in_order = steps.join(disordered, "member_key", "left_anti").transform(continued)
     anew = tiles.join(disordered, "member_key", "left_semi").transform(resummed)
     return (
         in_order.unionByName(anew)
@@ -40,8 +42,7 @@ def member_totals(news: DataFrame, standing: DataFrame, tiles: DataFrame, bucket
 
 
 def _steps(news: DataFrame, starts: DataFrame) -> DataFrame:
-    """Tiles and the totals to go on from; ``is_in_order`` where each step of the member is later than all before it in
-    both clocks, and changes nothing that was known."""
+    """Tiles and the totals to go on from."""
     visited = F.when(F.col("visits") > 0, F.col("day"))
     tiles = news.select(
         "member_key",
@@ -63,28 +64,26 @@ def _steps(news: DataFrame, starts: DataFrame) -> DataFrame:
         F.lit(True).alias("is_only_version"),
         F.lit(True).alias("is_start"),
     )
-    before = F.lag(F.struct("known_on", "day", "is_start")).over(_in_order())
+    return tiles.unionByName(known)
+
+
+def _disordered(steps: DataFrame) -> DataFrame:
+    """Members of whom a step is not later than all before it in both clocks, or changes something that was known."""
+    order = Window.partitionBy("member_key").orderBy(~F.col("is_start"), "known_on", "day")
+    before = F.lag(F.struct("known_on", "day", "is_start")).over(order)
     is_later_known = F.when(before["is_start"], before["known_on"] < F.col("known_on")).otherwise(True)
     is_later_day = before["day"] < F.col("day")
-    comes_after = before.isNull() | (is_later_known & is_later_day)
-    is_in_order = F.every("comes_after").over(Window.partitionBy("member_key"))
-    return (
-        tiles.unionByName(known)
-        .withColumn("comes_after", comes_after & F.col("is_only_version"))
-        .withColumn("is_in_order", is_in_order)
-    )
-
-
-def _in_order() -> WindowSpec:
-    return Window.partitionBy("member_key").orderBy(~F.col("is_start"), "known_on", "day")
+    comes_after = F.col("is_only_version") & (before.isNull() | (is_later_known & is_later_day))
+    return steps.withColumn("comes_after", comes_after).where("not comes_after").select("member_key").distinct()
 
 
 def continued(steps: DataFrame) -> DataFrame:
     """Totals after each step, one row a member and day of knowledge; the start among them."""
-    so_far = _in_order().rowsBetween(Window.unboundedPreceding, 0)
-    before = _in_order().rowsBetween(Window.unboundedPreceding, -1)
+    order = Window.partitionBy("member_key").orderBy("known_on", "day")
+    so_far = order.rowsBetween(Window.unboundedPreceding, 0)
+    before = order.rowsBetween(Window.unboundedPreceding, -1)
     gap = F.datediff("first_visit_on", F.last("last_visit_on", ignorenulls=True).over(before))
-    following = F.lead("known_on").over(_in_order())
+    following = F.lead("known_on").over(order)
     is_last_of_its_day = following.isNull() | (following > F.col("known_on"))
     return (
         steps.withColumn("squared_gap_days", F.col("squared_gap_days") + F.coalesce(gap * gap, F.lit(0)))

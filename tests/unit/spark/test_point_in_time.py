@@ -22,6 +22,7 @@ from tenure.spark.days import member_days
 from tenure.spark.events import member_events
 from tenure.spark.features import _combined, member_features
 from tenure.spark.interactions import interactions
+from tenure.spark.kept import Kept
 from tenure.spark.labels import churn_labels
 from tenure.spark.schema import struct
 from tenure.spark.silver import in_categories
@@ -111,7 +112,7 @@ def tiles_of(spark, lines, touches=(), shop=SHOP):
 
 def totals_of(spark, tiles):
     none = spark.createDataFrame([], struct(gold.MEMBER_TOTALS))
-    return member_totals(tiles, none, tiles, SHOP.buckets)
+    return member_totals(tiles, Kept(), none, tiles, SHOP.buckets)
 
 
 def features_of(spark, lines, as_of, members=None, shop=SHOP):
