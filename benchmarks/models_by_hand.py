@@ -40,15 +40,21 @@ def encoded(folder: Path, ready: Ready, as_of: Sequence[date]) -> Batch:
     """The labelled rows of some days as tensors."""
     labels = pl.scan_parquet(folder / "labels" / FILE).filter(pl.col("as_of").is_in(as_of))
     rows = labels.join(pl.scan_parquet(folder / "member_features" / FILE), ["member_key", "as_of"])
-    rows = rows.select(*ready.reader.columns, "value").sort("member_key", "as_of").collect()
-    return _batch(folder, ready, rows).with_labels(torch.tensor(rows["value"].to_numpy(), dtype=torch.float32))
+    columns = _columns(ready, rows.collect_schema().names())
+    found = rows.select(*columns, "value").sort("member_key", "as_of").collect()
+    return _batch(folder, ready, found).with_labels(torch.tensor(found["value"].to_numpy(), dtype=torch.float32))
 
 
 def everybody(folder: Path, ready: Ready, as_of: date) -> Batch:
     """Every member on one day; labels are made up, for nobody knows them yet."""
     rows = pl.scan_parquet(folder / "member_features" / FILE).filter(pl.col("as_of") == as_of).sort("member_key")
-    rows = rows.select(ready.reader.columns).collect()
-    return _batch(folder, ready, rows).with_labels(torch.zeros(len(rows)))
+    found = rows.select(_columns(ready, rows.collect_schema().names())).collect()
+    return _batch(folder, ready, found).with_labels(torch.zeros(len(found)))
+
+
+def _columns(ready: Ready, there: Sequence[str]) -> list[pl.Expr]:
+    """What the network reads; null where the shop has no such thing."""
+    return [pl.col(name) if name in there else pl.lit(None).alias(name) for name in ready.reader.columns]
 
 
 def _batch(folder: Path, ready: Ready, rows: pl.DataFrame) -> Batch:

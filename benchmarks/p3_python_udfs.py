@@ -75,9 +75,11 @@ def _rows(spark: SparkSession, made: Tiles, wanted: int, to: Path) -> None:
 
 def _sums(rows: DataFrame) -> dict[str, object]:
     """For each column a sum of hashes of its values together with the row's key."""
+    # Spark counts bits in 32 bits and Python in 64: the same number, another hash.
+    told = [F.col(field.name).cast(field.dataType) for field in rows_in_python.TOLD]
     sums = [
-        F.sum(F.xxhash64(*KEY, name).cast("decimal(20,0)")).cast("string").alias(name)
-        for name in rows_in_python.OUTPUTS
+        F.sum(F.xxhash64(*KEY, value).cast("decimal(20,0)")).cast("string").alias(name)
+        for name, value in zip(rows_in_python.OUTPUTS, told, strict=True)
     ]
     found = rows.agg(F.count(F.lit(1)).alias("rows"), *sums).first()
     assert found is not None

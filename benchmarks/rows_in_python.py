@@ -31,7 +31,7 @@ from tenure.lifecycle.stages import (
 
 RATIOS = ("overdue", "visits_trend", "spend_trend", "mean_basket_minor", "discount_share")
 OUTPUTS = (*RATIOS, "categories_seen", "stage")
-_TOLD = T.StructType(
+TOLD = T.StructType(
     [
         *(T.StructField(name, T.DoubleType()) for name in RATIOS),
         T.StructField("categories_seen", T.LongType()),
@@ -88,7 +88,7 @@ def pickled(shop: Shop) -> Callable[..., Column]:
             stage_of(first, last, gap, visits),
         )
 
-    return F.udf(told, _TOLD, useArrow=False)
+    return F.udf(told, TOLD, useArrow=False)
 
 
 def pandas(shop: Shop) -> Callable[..., Column]:
@@ -112,7 +112,7 @@ def pandas(shop: Shop) -> Callable[..., Column]:
             }
         )
 
-    return F.pandas_udf(told, _TOLD, F.PandasUDFType.SCALAR)  # type: ignore[call-overload,no-any-return]
+    return F.pandas_udf(told, TOLD, F.PandasUDFType.SCALAR)  # type: ignore[call-overload,no-any-return]
 
 
 def _holds(values: pd.Series, condition: Condition) -> np.ndarray:
@@ -149,7 +149,7 @@ def arrow(shop: Shop) -> Callable[..., Column]:
         ]
         return pa.StructArray.from_arrays(columns, names=list(OUTPUTS))
 
-    return F.arrow_udf(told, _TOLD, F.ArrowUDFType.SCALAR)  # type: ignore[call-overload,no-any-return]
+    return F.arrow_udf(told, TOLD, F.ArrowUDFType.SCALAR)  # type: ignore[call-overload,no-any-return]
 
 
 def _each(values: pa.Array, days: int) -> pa.Array:
