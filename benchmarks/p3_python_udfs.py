@@ -26,7 +26,7 @@ from benchmarks.tiled_days import Tiles, tiles
 from tenure.contracts.shop import Shop
 from tenure.spark.features import member_features, told_by_a_row
 
-MOST_LINES = 2_000_000  # of the shop that the rows come from
+MOST_LINES = 800_000  # of the shop that the rows come from
 KEY = ("member_key", "as_of")
 Way = Callable[[DataFrame, Shop], DataFrame]
 
