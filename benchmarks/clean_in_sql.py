@@ -65,7 +65,7 @@ select * exclude (local_time, exported_on, before, is_product_known, member_id),
         when quantity is null then 'missing_quantity'
         when paid_minor is null then 'missing_paid_minor'
         when is_return is null then 'missing_is_return'
-        when regexp_matches(store_id, '[\ufffd\u00c3]') then 'broken_encoding'
+        when regexp_matches(store_id, '[\ufffd\u00c3]') then 'garbled_text'
         when not regexp_matches(member_id, '^M[0-9]{{10}}$')
             or try_cast(substr(member_id, 2, 8) as int) % 97 <> try_cast(substr(member_id, 10, 2) as int)
             then 'member_unknown'
@@ -101,8 +101,8 @@ from (
 _KEPT = """
 create or replace temp table order_lines as
 select cast(hash(order_id, product_id) >> 1 as bigint) as line_key, order_id, member_key, product_id, occurred_at, day,
-    hour, least(quantity, 30) as quantity, paid_minor, discount_minor, coupon_minor, category, store_id, is_return,
-    cast(null as bigint) as corrects, known_on, flags, batch_id, batch_no, position
+    hour, least(quantity, 30) as quantity, '{currency}' as currency, paid_minor, discount_minor, coupon_minor,
+    category, store_id, is_return, cast(null as bigint) as corrects, known_on, flags, batch_id, batch_no, position
 from judged left join repeated using (order_id, product_id)
 where rule is null and (first_position is null or position = first_position)
 """
@@ -142,7 +142,7 @@ def clean_to_parquet(connection: duckdb.DuckDBPyConnection, lines: Lines, to: Pa
     for statement in (
         _judging(lines),
         _REPEATED.format(whole=_WHOLE),
-        _KEPT,
+        _KEPT.format(currency=lines.source.currency),
         _TAKEN.format(whole=_WHOLE),
         "drop table judged",
         f"copy order_lines to '{to}/order_lines' {_AS_PARQUET}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ AS_SHIPPED_BY_SPARK = {"spark.sql.shuffle.partitions": "200"}
 
 def spark(work: Path, name: str = "benchmark") -> SparkSession:
     """The session of the jobs (``conf/env/local.yaml`` and ``tenure.spark.session``), with the memory of all sides."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # for Python UDFs: what PATH finds may be another Python
     return session(name, Env(work=str(work), driver_memory=f"{MEMORY_GB}g", spark_conf=_scratch(work)))
 
 

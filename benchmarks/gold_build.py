@@ -10,7 +10,9 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 import refresh
-from benchmarks import simulated_lake
+from benchmarks import engines, results, simulated_lake
+from benchmarks.arguments import Arguments
+from benchmarks.measure import Goal, Peer, Runner, compare
 from benchmarks.simulated_lake import Lake
 from tenure.contracts.table import Table
 from tenure.lake.layout import table_path
@@ -33,6 +35,38 @@ class Build:
 
     def run(self, spark: SparkSession) -> None:
         self._jobs(spark, self.lake)
+
+
+def against_rebuild(
+    id: str,
+    spark: SparkSession,
+    base: Lake,
+    jobs: Jobs,
+    tables: Sequence[Table],
+    arguments: Arguments,
+    *,
+    ours: str,
+    peer: str,
+    goal: Goal,
+) -> list[results.Result]:
+    """The jobs on a lake where ``tables`` lack only what is new, against the same jobs with these tables empty."""
+    folder = arguments.work / id.lower()
+    new, all_of_it = Build(base, folder / "ours", jobs), Build(base, folder / "peer", jobs, without=tables)
+    sides = {ours: new, peer: all_of_it}
+    found = compare(
+        id,
+        Runner(name=ours, run=lambda: new.run(spark), settings=engines.spark_settings()),
+        [Peer(name=peer, run=lambda: all_of_it.run(spark), ratio="peer/ours", goal=goal)],
+        rounds=arguments.rounds,
+        prepare=lambda runner: sides[runner.name].prepare(),
+        equal=lambda _: simulated_lake.refuse_unequal(spark, new.lake, all_of_it.lake, tables),
+        noisy=arguments.noisy,
+        events=arguments.events,
+        packages=("pyspark", "delta-spark"),
+        folder=arguments.results,
+    )
+    shutil.rmtree(folder)
+    return found
 
 
 class Folders:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from jobs.ingest import Ingest
-from jobs.ingest import run as ingest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks.simulated_lake import Lake, kept, last_day, shop
+from ingest import Ingest
+from ingest import run as ingest
 from tenure.config.settings import read_yaml
 from tenure.config.source import Source
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, PRODUCTS

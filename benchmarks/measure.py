@@ -110,44 +110,55 @@ def compare(
         Refused: if others took more than half a core, and it is not to be reported all the same.
     """
     runners: list[Runner] = [ours, *peers]
-    load = Load(noisy)
-    load.before()
     timed = {runner.name: Timed() for runner in runners}
     if len(timed) != len(runners):
         raise ValueError(f"{id}: two runners have one name among {', '.join(runner.name for runner in runners)}")
+    load = Load(noisy)
+    load.before()
     for runner in runners:
         _warm(id, runner, timed[runner.name], prepare)
     for peer in peers:
         equal(peer)
         print(f"{id}: the output of {peer.name} is equal to ours", flush=True)
+    _rounds(id, runners, rounds, timed, prepare, load)
+    said = shared(events, load, packages)
+    found = [{**_result(id, ours, peer, timed), **said, **facts(peer)} for peer in peers]
+    results.write(folder, id, found)
+    for result in found:
+        print(results.sentence(result), flush=True)
+    return found
+
+
+def _rounds(
+    id: str,
+    runners: Sequence[Runner],
+    rounds: int,
+    timed: Mapping[str, Timed],
+    prepare: Callable[[Runner], object],
+    load: Load,
+) -> None:
+    """All runners in turn, so many times."""
     for number in range(1, rounds + 1):
         for runner in runners:
             prepare(runner)
             seconds, neighbours = timed_pass(runner.run)
             timed[runner.name].rounds_s.append(seconds)
             timed[runner.name].rounds_cpu_s.append(neighbours.ours_s)
-            print(
-                f"{id}: round {number}, {runner.name}: {seconds:.2f} s, others {neighbours.cores:.2f} cores", flush=True
-            )
+            took = f"{seconds:.2f} s, others {neighbours.cores:.2f} cores"
+            print(f"{id}: round {number}, {runner.name}: {took}", flush=True)
             load.during(runner.name, neighbours)
-    used = machine.versions(*packages)
-    found = [
-        {
-            **_result(id, ours, peer, timed),
-            "events": events,
-            "versions": used,
-            "machine": machine.machine(),
-            "load": load.said,
-            "noisy": load.is_noisy,
-            "date": datetime.now(UTC).date().isoformat(),
-            **facts(peer),
-        }
-        for peer in peers
-    ]
-    results.write(folder, id, found)
-    for result in found:
-        print(results.sentence(result), flush=True)
-    return found
+
+
+def shared(events: int | None, load: Load, packages: Sequence[str]) -> dict[str, object]:
+    """What every result of a run says alike."""
+    return {
+        "events": events,
+        "versions": machine.versions(*packages),
+        "machine": machine.machine(),
+        "load": load.said,
+        "noisy": load.is_noisy,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
 
 
 def _warm(id: str, runner: Runner, timed: Timed, prepare: Callable[[Runner], object]) -> None:

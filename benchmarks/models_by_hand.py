@@ -40,15 +40,21 @@ def encoded(folder: Path, ready: Ready, as_of: Sequence[date]) -> Batch:
     """The labelled rows of some days as tensors."""
     labels = pl.scan_parquet(folder / "labels" / FILE).filter(pl.col("as_of").is_in(as_of))
     rows = labels.join(pl.scan_parquet(folder / "member_features" / FILE), ["member_key", "as_of"])
-    rows = rows.select(*ready.reader.columns, "value").sort("member_key", "as_of").collect()
-    return _batch(folder, ready, rows).with_labels(torch.tensor(rows["value"].to_numpy(), dtype=torch.float32))
+    columns = _columns(ready, rows.collect_schema().names())
+    found = rows.select(*columns, "value").sort("member_key", "as_of").collect()
+    return _batch(folder, ready, found).with_labels(torch.tensor(found["value"].to_numpy(), dtype=torch.float32))
 
 
 def everybody(folder: Path, ready: Ready, as_of: date) -> Batch:
     """Every member on one day; labels are made up, for nobody knows them yet."""
     rows = pl.scan_parquet(folder / "member_features" / FILE).filter(pl.col("as_of") == as_of).sort("member_key")
-    rows = rows.select(ready.reader.columns).collect()
-    return _batch(folder, ready, rows).with_labels(torch.zeros(len(rows)))
+    found = rows.select(_columns(ready, rows.collect_schema().names())).collect()
+    return _batch(folder, ready, found).with_labels(torch.zeros(len(found)))
+
+
+def _columns(ready: Ready, there: Sequence[str]) -> list[pl.Expr]:
+    """What the network reads; null where the shop has no such thing."""
+    return [pl.col(name) if name in there else pl.lit(None).alias(name) for name in ready.reader.columns]
 
 
 def _batch(folder: Path, ready: Ready, rows: pl.DataFrame) -> Batch:
@@ -131,11 +137,7 @@ def _train(
 ) -> None:
     assert train.visits is not None
     parameters = [p for p in objective.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": loop.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=rate)
+    optimizer = torch.optim.AdamW(_groups(objective, loop, rate))
     lengths = train.visits.lengths.numpy()
     steps = -(-len(train) // loop.batch_rows)
     total, every = epochs * steps, max(1, steps // loop.evaluations_per_epoch)
@@ -156,6 +158,21 @@ def _train(
             schedule.step()
             if step == steps or (step % every == 0 and steps - step >= every):
                 after()
+
+
+def _groups(objective: nn.Module, loop: Loop, rate: float) -> list[dict[str, object]]:
+    """Matrices and vectors, which do not decay, of each branch with a rate and a decay of its own, and of the rest."""
+    groups: list[dict[str, object]] = []
+    left = {p for p in objective.parameters() if p.requires_grad}
+    shallow = [module for module in objective.modules() if hasattr(module, "learning_rate_factor")]
+    for module in (*shallow, objective):
+        mine = [p for p in module.parameters() if p in left]
+        left.difference_update(mine)
+        factor = float(getattr(module, "learning_rate_factor", 1.0))
+        decay = float(getattr(module, "weight_decay_factor", 1.0)) * loop.weight_decay
+        groups.append({"params": [p for p in mine if p.dim() > 1], "lr": rate * factor, "weight_decay": decay})
+        groups.append({"params": [p for p in mine if p.dim() <= 1], "lr": rate * factor, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]
 
 
 @torch.inference_mode()

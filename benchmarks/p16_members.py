@@ -27,10 +27,10 @@ from deltalake import DeltaTable, QueryBuilder
 
 from benchmarks import machine, results, simulated_lake
 from benchmarks.arguments import Arguments, benchmark
-from benchmarks.measure import Load, Peer, at_most
+from benchmarks.measure import Load, Peer, at_most, shared
 from benchmarks.neighbours import processes
 from benchmarks.simulated_lake import Lake, Unequal
-from benchmarks.turns import Side, result, shared, take_turns
+from benchmarks.turns import Side, result, take_turns
 from tenure.contracts.control import JOB_RUNS
 from tenure.contracts.gold import LABELS, gold_tables, member_features
 from tenure.contracts.silver import MEMBER_IDENTITIES, SILVER_TABLES

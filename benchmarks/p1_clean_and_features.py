@@ -79,7 +79,7 @@ class Tenure:
         with Kept() as kept:
             tiles = kept(member_days(order_lines, touches, shop))
             none = self.spark.createDataFrame([], struct(gold.MEMBER_TOTALS))
-            totals = member_totals(tiles, none, tiles, shop.buckets)
+            totals = member_totals(tiles, kept, none, tiles, shop.buckets)
             members = silver.unregistered(
                 silver.first_seen(order_lines, touches), self.spark.createDataFrame([], struct(MEMBERS))
             )

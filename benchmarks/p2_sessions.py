@@ -39,7 +39,7 @@ from (
             then 0 else 1 end as begins
         from ({spans})
     )
-) group by all
+) group by member_key, session_no
 """
 _EACH_EVENT = """
 select member_key, epoch_us(occurred_at) as first_us, first_us as last_us, 1 as events

@@ -11,7 +11,6 @@ which serving is taken to have known all along and which therefore changes every
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -29,8 +28,8 @@ import label
 import refresh
 from benchmarks import engines, results, simulated_lake
 from benchmarks.arguments import Arguments, benchmark
-from benchmarks.gold_build import Build, released
-from benchmarks.measure import Peer, Runner, at_least, compare
+from benchmarks.gold_build import against_rebuild, released
+from benchmarks.measure import at_least
 from benchmarks.simulated_lake import Lake
 from tenure.contracts.gold import LABELS, MEMBER_TOTALS, member_days, member_features
 from tenure.contracts.shop import Shop
@@ -77,26 +76,11 @@ def run(arguments: Arguments) -> None:
 
 
 def measured(spark: SparkSession, kind: Kind, arguments: Arguments) -> list[results.Result]:
-    base = landed(spark, kind, arguments)
-    folder = arguments.work / "p4b"
+    base, peer = landed(spark, kind, arguments), f"rebuild, {kind.name}"
     tables = built(base.source.shop)
-    ours, theirs = Build(base, folder / "ours", build), Build(base, folder / "peer", build, without=tables)
-    peer = f"rebuild, {kind.name}"
-    sides = {"corrections": ours, peer: theirs}
-    found = compare(
-        "P4b",
-        Runner(name="corrections", run=lambda: ours.run(spark)),
-        [Peer(name=peer, run=lambda: theirs.run(spark), ratio="peer/ours", goal=at_least(5))],
-        rounds=arguments.rounds,
-        prepare=lambda runner: sides[runner.name].prepare(),
-        equal=lambda peer: simulated_lake.refuse_unequal(spark, ours.lake, theirs.lake, tables),
-        noisy=arguments.noisy,
-        events=arguments.events,
-        packages=("pyspark", "delta-spark"),
-        folder=arguments.results,
+    return against_rebuild(
+        "P4b", spark, base, build, tables, arguments, ours="corrections", peer=peer, goal=at_least(5)
     )
-    shutil.rmtree(folder)
-    return found
 
 
 def landed(spark: SparkSession, kind: Kind, arguments: Arguments) -> Lake:

@@ -9,7 +9,6 @@ builds gold: once as in any night, and once with gold empty. Both lakes must hol
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -17,8 +16,8 @@ from pyspark.sql import SparkSession
 import refresh
 from benchmarks import engines, simulated_lake
 from benchmarks.arguments import Arguments, benchmark
-from benchmarks.gold_build import Build
-from benchmarks.measure import Peer, Runner, at_least, compare
+from benchmarks.gold_build import against_rebuild
+from benchmarks.measure import at_least
 from benchmarks.simulated_lake import Lake
 from tenure.contracts.gold import gold_tables
 
@@ -29,24 +28,9 @@ def build(spark: SparkSession, lake: Lake) -> None:
 
 def run(arguments: Arguments) -> None:
     spark = engines.spark(arguments.work)
-    base, folder = landed(spark, arguments), arguments.work / "p4c"
-    gold = gold_tables(base.source.shop)
-    ours = Build(base, folder / "ours", build)
-    theirs = Build(base, folder / "peer", build, without=gold)
-    sides = {"one new day": ours, "rebuild of all days": theirs}
-    compare(
-        "P4c",
-        Runner(name="one new day", run=lambda: ours.run(spark)),
-        [Peer(name="rebuild of all days", run=lambda: theirs.run(spark), ratio="peer/ours", goal=at_least(15))],
-        rounds=arguments.rounds,
-        prepare=lambda runner: sides[runner.name].prepare(),
-        equal=lambda peer: simulated_lake.refuse_unequal(spark, ours.lake, theirs.lake, gold),
-        noisy=arguments.noisy,
-        events=arguments.events,
-        packages=("pyspark", "delta-spark"),
-        folder=arguments.results,
-    )
-    shutil.rmtree(folder)
+    base = landed(spark, arguments)
+    tables, names = gold_tables(base.source.shop), {"ours": "one new day", "peer": "rebuild of all days"}
+    against_rebuild("P4c", spark, base, build, tables, arguments, **names, goal=at_least(15))
 
 
 def landed(spark: SparkSession, arguments: Arguments) -> Lake:

@@ -29,7 +29,7 @@ WHOLE = [
 def clean_and_features(spark: SparkSession, lines: Lines, to: Path) -> None:
     judged = _judged(spark, lines).cache()
     try:
-        _write(_silver(judged.where("rule is null and place = 1")), to / "order_lines")
+        _write(_silver(judged.where("rule is null and place = 1"), lines.source.currency), to / "order_lines")
         bronze = spark.read.parquet(str(lines.orders)).select("position", "landed", "source_file")
         aside = judged.where("rule is not null or place > 1").join(bronze, "position")
         _write(_quarantine(aside.where("rule is not null")), to / "quarantine")
@@ -127,7 +127,7 @@ def _rule(lines: Lines) -> Column:
     return F.coalesce(*(F.when(holds, F.lit(name)) for name, holds in rules.items()))
 
 
-def _silver(kept: DataFrame) -> DataFrame:
+def _silver(kept: DataFrame, currency: str) -> DataFrame:
     flags = {
         "quantity_beyond_reason": F.col("quantity") > 30,
         "near_duplicate": F.col("near"),
@@ -138,6 +138,7 @@ def _silver(kept: DataFrame) -> DataFrame:
         F.xxhash64("order_id", "product_id").alias("line_key"),
         *("order_id", "member_key", "product_id", "occurred_at", "day", "hour"),
         F.least(F.col("quantity"), F.lit(30.0)).alias("quantity"),
+        F.lit(currency).alias("currency"),
         *("paid_minor", "discount_minor", "coupon_minor", "category", "store_id", "is_return"),
         F.lit(None).cast("bigint").alias("corrects"),
         "known_on",

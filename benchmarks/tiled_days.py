@@ -75,7 +75,8 @@ def _build(spark: SparkSession, landed: Lines, to: Path) -> None:
         _write(conform(unseen, MEMBERS), to / "members")
     days = spark.read.parquet(str(to / "member_days"))
     none = spark.createDataFrame([], struct(gold.MEMBER_TOTALS))
-    _write(member_totals(days, none, days, shop.buckets), to / "member_totals")
+    with Kept() as held:
+        _write(member_totals(days, held, none, days, shop.buckets), to / "member_totals")
 
 
 def _write(rows: DataFrame, to: Path) -> None:

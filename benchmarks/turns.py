@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from statistics import median
 
-from benchmarks import machine, measure, results
+from benchmarks import measure, results
 from benchmarks.measure import Load, Peer, Runner, Timed, timed_pass
 
 
@@ -46,15 +45,3 @@ def result(id: str, ours: Side, theirs: Side, peer: Peer) -> results.Result:
     """The median ratio over the rounds of what the sides told."""
     runner = Runner(name=ours.name, run=ours.run, work=ours.work)
     return measure._result(id, runner, peer, {ours.name: ours.timed, peer.name: theirs.timed})
-
-
-def shared(events: int, load: Load, packages: Sequence[str]) -> dict[str, object]:
-    """What every result of a run says alike."""
-    return {
-        "events": events,
-        "versions": machine.versions(*packages),
-        "machine": machine.machine(),
-        "load": load.said,
-        "noisy": load.is_noisy,
-        "date": datetime.now(UTC).date().isoformat(),
-    }

@@ -8,7 +8,7 @@ Only member-days of which something new is known are summed again, whatever the 
 
 from __future__ import annotations
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from tenure.config.command import command
@@ -19,6 +19,7 @@ from tenure.contracts.gold import MEMBER_TOTALS
 from tenure.contracts.gold import member_days as contract
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, ORDER_LINES
 from tenure.spark.days import member_days
+from tenure.spark.kept import Kept
 from tenure.spark.lock import only_writer
 from tenure.spark.news import days_with_news, news
 from tenure.spark.night import Night, night
@@ -50,10 +51,11 @@ def _tiles(build: Night, job: JobRun) -> None:
     if not fresh:
         job.nothing_new("no lines or touches that the tiles do not hold")
         return
-    with described(build.spark, f"build_days: tiles of {len(fresh.known_on)} days with {fresh.rows:,} new rows"):
+    what = f"build_days: tiles of {len(fresh.known_on)} days with {fresh.rows:,} new rows"
+    with described(build.spark, what), Kept() as kept:
         if after:
             lines, touches = (rows.where(fresh.within("day")) for rows in (lines, touches))
-            touched = days_with_news(lines, after).union(days_with_news(touches, after)).distinct()
+            touched = _touched(lines, touches, kept, after)
             lines, touches = (rows.join(touched, list(MEMBER_DAY), "left_semi") for rows in (lines, touches))
         written = build.put(member_days(lines, touches, build.shop), table, after, fresh)
     job.wrote["member_days"] = written
@@ -64,19 +66,24 @@ def _totals(build: Night, job: JobRun) -> None:
     after = build.opened(MEMBER_TOTALS).through_batch
     tiles = build.read(contract(build.shop))
     standing = build.read(MEMBER_TOTALS).where(F.col("superseded_on").isNull())
-    changed = tiles
-    if after:
-        lines, touches = build.read(ORDER_LINES), build.read(CAMPAIGN_TOUCHES)
-        fresh = news((lines, touches), after)
-        if not fresh:
-            return
-        touched = days_with_news(lines, after).union(days_with_news(touches, after)).distinct()
-        changed = tiles.where(fresh.within("day")).join(touched, list(MEMBER_DAY), "left_semi")
-    with described(build.spark, f"build_days: running totals after batch {after}"):
-        rows = member_totals(changed, standing, tiles, build.shop.buckets)
+    with described(build.spark, f"build_days: running totals after batch {after}"), Kept() as kept:
+        changed = tiles
+        if after:
+            lines, touches = build.read(ORDER_LINES), build.read(CAMPAIGN_TOUCHES)
+            fresh = news((lines, touches), after)
+            if not fresh:
+                return
+            touched = _touched(lines, touches, kept, after)
+            changed = kept(tiles.where(fresh.within("day")).join(touched, list(MEMBER_DAY), "left_semi"))
+        rows = member_totals(changed, kept, standing, tiles, build.shop.buckets)
         written = build.merge(rows, MEMBER_TOTALS, None) if after else build.append(rows, MEMBER_TOTALS)
     job.wrote["member_totals"] = written
     job.says(f"{written:,} running totals written")
+
+
+def _touched(lines: DataFrame, touches: DataFrame, kept: Kept, after: int) -> DataFrame:
+    """The member-days of which batches after ``after`` brought anything, each once."""
+    return kept.at_hand(days_with_news(lines, after).union(days_with_news(touches, after)).distinct())
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tenure.config.source import Source
 from tenure.contracts.gold import member_events as contract
 from tenure.contracts.silver import ORDER_LINES
 from tenure.spark.events import member_events
+from tenure.spark.kept import Kept
 from tenure.spark.lock import only_writer
 from tenure.spark.news import days_with_news, news
 from tenure.spark.night import Night, night
@@ -45,10 +46,11 @@ def _build(build: Night, job: JobRun) -> None:
     if not fresh:
         job.nothing_new("no lines that the table does not hold")
         return
-    with described(build.spark, f"build_events: {len(fresh.known_on)} days with {fresh.rows:,} new lines"):
+    what = f"build_events: {len(fresh.known_on)} days with {fresh.rows:,} new lines"
+    with described(build.spark, what), Kept() as kept:
         if after:
             lines = lines.where(fresh.within("day"))
-            lines = lines.join(days_with_news(lines, after), list(MEMBER_DAY), "left_semi")
+            lines = lines.join(kept.at_hand(days_with_news(lines, after)), list(MEMBER_DAY), "left_semi")
         written = build.put(member_events(lines, build.shop), table, after, fresh)
     job.wrote["member_events"] = written
     job.says(f"{written:,} visits from {fresh.rows:,} new lines of {len(fresh.known_on)} days")

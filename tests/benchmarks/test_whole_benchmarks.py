@@ -14,6 +14,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PEERS = {
+    "p1_clean_and_features": ["DuckDB", "plain PySpark idiom"],
+    "p1b_many_days": ["DuckDB", "loop over days"],
+    "p2_sessions": ["DuckDB", "DuckDB, by spans"],
+    "p3_python_udfs": ["pickled UDF", "pandas UDF", "Arrow UDF"],
     "p4a_delta_write": ["plain Parquet, order_lines", "plain Parquet, member_days"],
     "p4b_corrections": ["rebuild, known from now on", "rebuild, a load of the past"],
     "p4c_new_day": ["rebuild of all days"],
@@ -27,7 +31,10 @@ PEERS = {
     ],
 }
 EVENTS = {"p15_whole_path": 20_000}
-NEEDS = {"p15_whole_path": ("polars", "implicit", "fastapi", "ray")}
+NEEDS = {
+    **dict.fromkeys(("p1_clean_and_features", "p1b_many_days", "p2_sessions"), ("duckdb",)),
+    "p15_whole_path": ("polars", "implicit", "fastapi", "ray"),
+}
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3000)]
 

@@ -98,6 +98,8 @@ ORDER_LINES = Table(
         FLAGS,
         *LINEAGE,
     ),
+    # A night asks for the lines of few days: side by side, the others are passed over page by page.
+    sort_by=("day",),
 )
 CAMPAIGNS = Table(
     name="campaigns",

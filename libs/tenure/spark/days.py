@@ -11,7 +11,7 @@ from tenure.contracts.gold import OTHER_CATEGORIES_BIT, category_measure
 from tenure.contracts.gold import member_days as contract
 from tenure.contracts.shop import Shop
 from tenure.spark.knowledge import closed
-from tenure.spark.parts import MEMBER_DAY, accumulated, signed_parts
+from tenure.spark.parts import MEMBER_DAY, accumulated, by_member, signed_parts
 from tenure.spark.schema import conform
 from tenure.spark.shop import bucketed, without
 
@@ -23,8 +23,8 @@ def member_days(order_lines: DataFrame, campaign_touches: DataFrame, shop: Shop)
     table = contract(shop)
     sums = _sums(shop)
     added = (
-        orders(order_lines, shop)
-        .unionByName(touched(campaign_touches), allowMissingColumns=True)
+        orders(order_lines.transform(by_member), shop)
+        .unionByName(touched(campaign_touches.transform(by_member)), allowMissingColumns=True)
         .groupBy(*VERSION)
         .agg(*(_total(name).alias(name) for name in sums))
     )

@@ -9,7 +9,7 @@ from tenure.contracts.gold import member_events as contract
 from tenure.contracts.shop import Shop
 from tenure.spark.days import VERSION, orders
 from tenure.spark.knowledge import as_known
-from tenure.spark.parts import MEMBER_DAY, accumulated, signed_parts
+from tenure.spark.parts import MEMBER_DAY, accumulated, by_member, signed_parts
 from tenure.spark.schema import conform
 from tenure.spark.shop import bucketed, without
 
@@ -20,14 +20,15 @@ _SUMS = ("baskets", "lines", "spend_minor", "discount_minor", "coupon_minor")
 def member_events(order_lines: DataFrame, shop: Shop) -> DataFrame:
     """Every version of every visit that the lines touch, from *all* lines of those member-days."""
     table = contract(shop)
+    lines = order_lines.transform(by_member)
     sums = (
-        orders(order_lines, shop)
+        orders(lines, shop)
         .groupBy(*VERSION)
         .agg(*(F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in _SUMS))
         .transform(accumulated, _SUMS)
     )
     return (
-        sums.join(mixes(order_lines, shop), list(VERSION))  # exactly one row each
+        sums.join(mixes(lines, shop), list(VERSION))  # exactly one row each
         .withColumn("kind", F.when(F.col("lines") > 0, "visit").otherwise("none"))
         .withColumn("categories", F.transform("mix", lambda part: part["category"]))
         .withColumn("category_shares", _shares())

@@ -33,11 +33,10 @@ def member_features(
         .join(seen, MEMBER_AT, "left")  # at most one row each
         .join(totals.transform(standing_at, as_of).transform(life), MEMBER_AT, "left")  # at most one row each
         .transform(_filled, shop)
-        .withColumns(_ratios(shop))
+        .transform(told_by_a_row, shop)
         .withColumn("newest_known_on", F.greatest("member_known_on", "tile_known_on", "totals_known_on"))
         .transform(bucketed, shop.buckets)
         .transform(without, table, shop.lacks)
-        .withColumn("stage", decided(stage(shop)))
         .transform(conform, table)
     )
 
@@ -104,6 +103,11 @@ def _filled(rows: DataFrame, shop: Shop) -> DataFrame:
     """A member who did nothing did it zero times."""
     sums = {gold.over(measure, window).name for measure, window in gold.windowed(shop)}
     return rows.fillna(0, subset=[*sorted(sums), "lifetime_visits", "lifetime_spend_minor"])
+
+
+def told_by_a_row(rows: DataFrame, shop: Shop) -> DataFrame:
+    """With what follows from a row's windows and life alone: ratios, the categories seen, and the stage."""
+    return rows.withColumns({**_ratios(shop), "stage": decided(stage(shop))})
 
 
 def _ratios(shop: Shop) -> dict[str, Column]:

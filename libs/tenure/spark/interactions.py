@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from tenure.contracts.gold import interactions as contract
 from tenure.contracts.shop import Shop
-from tenure.spark.parts import signed_parts
+from tenure.spark.parts import by_member, signed_parts
 from tenure.spark.schema import conform
 from tenure.spark.shop import bucketed
 
@@ -15,7 +15,7 @@ from tenure.spark.shop import bucketed
 def interactions(order_lines: DataFrame, shop: Shop) -> DataFrame:
     """Every part of every member-day that the lines touch, from *all* lines of those member-days."""
     return (
-        signed_parts(order_lines, shop)
+        signed_parts(order_lines.transform(by_member), shop)
         .groupBy("member_key", "product_id", "day", "known_on")
         .agg(
             F.sum("times").alias("times"),

@@ -11,6 +11,12 @@ from tenure.contracts.table import Has
 MEMBER_DAY = ("member_key", "day")
 
 
+def by_member(rows: DataFrame) -> DataFrame:
+    """The rows, each member's on one task: what is grouped, joined or put in order within a member then shuffles
+    nothing more."""
+    return rows.repartition("member_key")
+
+
 def signed_parts(order_lines: DataFrame, shop: Shop) -> DataFrame:
     """One part a line of a member, on the day of the sale, from the ``known_on`` of the line on.
 

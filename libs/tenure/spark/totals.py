@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from tenure.contracts.gold import MEMBER_TOTALS
+from tenure.spark.kept import Kept
 from tenure.spark.knowledge import closed
 from tenure.spark.schema import conform
 from tenure.spark.shop import bucketed
@@ -18,7 +19,7 @@ from tenure.spark.shop import bucketed
 _TOTALS = ("first_visit_on", "last_visit_on", "visits", "spend_minor", "squared_gap_days")
 
 
-def member_totals(news: DataFrame, standing: DataFrame, tiles: DataFrame, buckets: int) -> DataFrame:
+def member_totals(news: DataFrame, kept: Kept, standing: DataFrame, tiles: DataFrame, buckets: int) -> DataFrame:
     """Every version of totals that the news change: those before are closed, those after are new.
 
     Args:
@@ -28,7 +29,8 @@ def member_totals(news: DataFrame, standing: DataFrame, tiles: DataFrame, bucket
     """
     starts = standing.join(news.select("member_key").distinct(), "member_key", "left_semi")
     steps = _steps(news, starts)
-    disordered = steps.where(~F.col("comes_after")).select("member_key").distinct()
+    # Looked up first and by themselves: they are few, and told to every task they spare a shuffle of all tiles.
+    disordered = kept.at_hand(steps.transform(_disordered))
     in_order = steps.join(disordered, "member_key", "left_anti").transform(continued)
     anew = tiles.join(disordered, "member_key", "left_semi").transform(resummed)
     return (
@@ -40,8 +42,7 @@ def member_totals(news: DataFrame, standing: DataFrame, tiles: DataFrame, bucket
 
 
 def _steps(news: DataFrame, starts: DataFrame) -> DataFrame:
-    """Tiles and the totals to go on from, in the order of knowledge; ``comes_after`` where a step is later than all
-    before it in both clocks, and changes nothing that was known."""
+    """Tiles and the totals to go on from."""
     visited = F.when(F.col("visits") > 0, F.col("day"))
     tiles = news.select(
         "member_key",
@@ -63,12 +64,17 @@ def _steps(news: DataFrame, starts: DataFrame) -> DataFrame:
         F.lit(True).alias("is_only_version"),
         F.lit(True).alias("is_start"),
     )
+    return tiles.unionByName(known)
+
+
+def _disordered(steps: DataFrame) -> DataFrame:
+    """Members of whom a step is not later than all before it in both clocks, or changes something that was known."""
     order = Window.partitionBy("member_key").orderBy(~F.col("is_start"), "known_on", "day")
     before = F.lag(F.struct("known_on", "day", "is_start")).over(order)
     is_later_known = F.when(before["is_start"], before["known_on"] < F.col("known_on")).otherwise(True)
     is_later_day = before["day"] < F.col("day")
-    comes_after = before.isNull() | (is_later_known & is_later_day)
-    return tiles.unionByName(known).withColumn("comes_after", comes_after & F.col("is_only_version"))
+    comes_after = F.col("is_only_version") & (before.isNull() | (is_later_known & is_later_day))
+    return steps.withColumn("comes_after", comes_after).where("not comes_after").select("member_key").distinct()
 
 
 def continued(steps: DataFrame) -> DataFrame:
@@ -77,7 +83,8 @@ def continued(steps: DataFrame) -> DataFrame:
     so_far = order.rowsBetween(Window.unboundedPreceding, 0)
     before = order.rowsBetween(Window.unboundedPreceding, -1)
     gap = F.datediff("first_visit_on", F.last("last_visit_on", ignorenulls=True).over(before))
-    is_last_of_its_day = F.lead("known_on").over(order).isNull() | (F.lead("known_on").over(order) > F.col("known_on"))
+    following = F.lead("known_on").over(order)
+    is_last_of_its_day = following.isNull() | (following > F.col("known_on"))
     return (
         steps.withColumn("squared_gap_days", F.col("squared_gap_days") + F.coalesce(gap * gap, F.lit(0)))
         .withColumn("is_last_of_its_day", is_last_of_its_day)

@@ -22,6 +22,7 @@ from tenure.spark.days import member_days
 from tenure.spark.events import member_events
 from tenure.spark.features import _combined, member_features
 from tenure.spark.interactions import interactions
+from tenure.spark.kept import Kept
 from tenure.spark.labels import churn_labels
 from tenure.spark.schema import struct
 from tenure.spark.silver import in_categories
@@ -111,7 +112,7 @@ def tiles_of(spark, lines, touches=(), shop=SHOP):
 
 def totals_of(spark, tiles):
     none = spark.createDataFrame([], struct(gold.MEMBER_TOTALS))
-    return member_totals(tiles, none, tiles, SHOP.buckets)
+    return member_totals(tiles, Kept(), none, tiles, SHOP.buckets)
 
 
 def features_of(spark, lines, as_of, members=None, shop=SHOP):
@@ -207,6 +208,41 @@ def test_a_member_silent_for_a_year_has_a_row_and_one_not_yet_known_has_none(spa
     assert rows[ANN, 380]["visits_84d"] == 0
     assert rows[ANN, 380]["days_since_last_visit"] == 375
     assert rows[ANN, 380]["stage"] == "lapsed"
+
+
+@pytest.fixture
+def many_small_tasks(spark):
+    """Sales and their fewer returns are cut into tasks each by its own size."""
+    settings = {"spark.sql.shuffle.partitions": "16", "spark.sql.adaptive.advisoryPartitionSizeInBytes": "2000",
+                "spark.sql.adaptive.coalescePartitions.minPartitionSize": "1"}  # fmt: skip
+    before = {name: spark.conf.get(name) for name in settings}
+    for name, value in settings.items():
+        spark.conf.set(name, value)
+    yield
+    for name, value in before.items():
+        spark.conf.set(name, value)
+
+
+def test_a_sale_and_its_return_meet_however_the_work_is_cut(spark, many_small_tasks):
+    sales = [line(key, key, key % 20) for key in range(1, 301)]
+    back = [line(1000 + key, key, key % 20, known=30, corrects=key, paid=-100, quantity=-1.0)
+            for key in range(1, 301, 7)]  # fmt: skip
+    tiles = tiles_of(spark, sales + back, [{"member_key": 1, "campaign_id": "c", "touch_kind": "targeted",
+                                            "day": day(1), "known_on": day(30), "touch_key": 1, "flags": [],
+                                            "batch_id": "b", "batch_no": 1, "position": 0}])  # fmt: skip
+    held = {(row["member_key"], row["known_on"] == day(30)): row for row in tiles.collect()}
+    expected = {(key, False): (1, 100, 0) for key in range(1, 301)}
+    expected |= {(key, True): (0, 0, 100) for key in range(1, 301, 7)}
+    told = {key: (row["baskets"], row["spend_minor"], row["returned_minor"]) for key, row in held.items()}
+    assert told == expected
+    assert held[1, True]["targeted"] == 1
+
+
+def test_lines_are_shuffled_once_on_their_way_to_tiles(spark):
+    orders_only = replace(SHOP, lacks=(Has.RETURNS,))
+    with_lines = tiles_of(spark, [line(1, ANN, 10)], shop=orders_only)
+    plan = with_lines._jdf.queryExecution().executedPlan().toString()
+    assert plan.count("Exchange hashpartitioning") == 2  # of lines, and of touches
 
 
 def test_a_life_is_told_by_gaps_between_visits(spark):

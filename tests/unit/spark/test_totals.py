@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pyspark.sql import functions as F
 
 from tenure.contracts.gold import MEMBER_TOTALS
+from tenure.spark.kept import Kept
 from tenure.spark.knowledge import closed
 from tenure.spark.schema import conform, struct
 from tenure.spark.shop import bucketed
@@ -60,23 +61,25 @@ def test_totals_that_go_on_equal_totals_summed_anew(spark):
     nothing = spark.createDataFrame([], struct(MEMBER_TOTALS))
 
     expected = by_key(anew.collect())
-    assert by_key(member_totals(everything, nothing, everything, 4).collect()) == expected
+    assert by_key(member_totals(everything, Kept(), nothing, everything, 4).collect()) == expected
 
     earlier = known_by(tiles, 30)
-    held = by_key(member_totals(frame(spark, earlier), nothing, frame(spark, earlier), 4).collect())
+    held = by_key(member_totals(frame(spark, earlier), Kept(), nothing, frame(spark, earlier), 4).collect())
     standing = spark.createDataFrame(
         [tuple(row[name] for name in MEMBER_TOTALS.names) for row in held.values() if row["superseded_on"] is None],
         struct(MEMBER_TOTALS),
     )
     with_news = {(member, on) for member, on, known, *_ in tiles if known > 30}
     news = frame(spark, [tile for tile in tiles if tile[:2] in with_news])
-    assert held | by_key(member_totals(news, standing, everything, 4).collect()) == expected
+    assert held | by_key(member_totals(news, Kept(), standing, everything, 4).collect()) == expected
 
 
 def test_a_total_counts_the_gaps_between_visits_as_known_then(spark):
     tiles = [(1, 0, 0, None, 1, 100), (1, 4, 4, None, 1, 50), (1, 2, 9, None, 1, 7), (1, 10, 10, None, 0, 0)]
     nothing = spark.createDataFrame([], struct(MEMBER_TOTALS))
-    rows = member_totals(frame(spark, tiles), nothing, frame(spark, tiles), 4).orderBy(F.col("known_on")).collect()
+    rows = (
+        member_totals(frame(spark, tiles), Kept(), nothing, frame(spark, tiles), 4).orderBy(F.col("known_on")).collect()
+    )
     told = [
         ((row["known_on"] - DAY_0).days, row["visits"], row["spend_minor"], row["squared_gap_days"]) for row in rows
     ]
