@@ -22,8 +22,7 @@ class MemberEncoder(Settings):
     Attributes:
         rank: of the features' pairs in the factorization machine.
         trees: soft trees of the features, 0 for none, each of ``depth`` splits.
-        features_width: how many numbers of the features BERT's head sees beside [CLS], 0 for none (the branches then
-            say much the same, and their sum gains less).
+        features_width: how many numbers made of the features BERT's head sees beside [CLS], 0 for none.
     """
 
     width: int = Field(default=64, gt=0)
@@ -34,7 +33,7 @@ class MemberEncoder(Settings):
     rank: int = Field(default=8, ge=0)
     trees: int = Field(default=128, ge=0)
     depth: int = Field(default=3, gt=0, le=6)
-    features_width: int = Field(default=0, ge=0)
+    features_width: int = Field(default=32, ge=0)
 
 
 class SequenceBranch(nn.Module):
