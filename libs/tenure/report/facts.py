@@ -59,7 +59,7 @@ def facts(
     predicted = predictions(churn)
     return Facts(
         release=release,
-        landed=landed(release, meanings(source), source.known),
+        landed=landed(release, meanings(source), source.known, source.known_in),
         members=members(release, at_risk=at_risk, offers=offers),
         churn=churn,
         predictions=predicted,

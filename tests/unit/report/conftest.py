@@ -169,15 +169,15 @@ def models(root: Path, bundles: Path) -> Registry:
     return registry
 
 
-def source(known: tuple[Known, ...] = ()) -> Source:
+def source(known: tuple[Known, ...] = (), known_in: str | None = None) -> Source:
     """What the report reads of a source: what its own rules mean, and what others counted in its files."""
     fuel = Rule(name="fuel", table="raw_orders", when="true", says="sold by the gallon")
-    return Source.model_construct(bounds=(), gaps=(), rules=(fuel,), known=known)
+    return Source.model_construct(bounds=(), gaps=(), rules=(fuel,), known=known, known_in=known_in)
 
 
 KNOWN = (
     Known(says="lines of fuel", rows=3, rule="fuel"),
-    Known(says="products", rows=4, sql="select count(*) from products", why="one is no product"),
+    Known(says="products", rows=4, sql="select count(*) from products", here=3, why="one is no product"),
     Known(says="coupons", rows=9, why="they are not read"),
     Known(says="silent members", rows=7, sql="select count(*) from products where product_id = 'p1'"),
 )
