@@ -10,6 +10,7 @@ from tests.entry_points import ROOT, EntryPoint, entry_points
 from tenure.config.env import Env
 from tenure.config.settings import load
 from tenure.config.source import Source
+from tenure.spark.landing import landing
 
 POINTS = entry_points()
 
@@ -29,6 +30,11 @@ def test_every_source_loads_and_makes_a_shop(path: str) -> None:
     source = load(Source, path)
     assert source.name == Path(path).stem
     assert source.shop.windows_days == tuple(sorted(source.shop.windows_days))
+
+
+def test_the_figures_of_others_are_of_the_very_files_that_the_package_brings() -> None:
+    source = load(Source, "conf/sources/complete_journey.yaml")
+    assert source.known_in == landing(source).batch_id
 
 
 @pytest.mark.parametrize("path", _below("env"))

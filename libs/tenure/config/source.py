@@ -201,13 +201,15 @@ class Known(Settings):
     """A figure that others counted in the same files: the report shows ours beside it.
 
     Ours is what the rule ``rule`` marked, or the one number that ``sql`` (DataFusion) gives over the release's tables;
-    with neither, ``why`` says why nothing is counted. ``why`` also explains a difference.
+    with neither, ``why`` says why nothing is counted. Where ours has to differ, ``here`` is what it comes to and
+    ``why`` the reason.
     """
 
     says: str
     rows: int
     rule: str | None = None
     sql: str | None = None
+    here: int | None = None
     why: str = ""
 
     @model_validator(mode="after")
@@ -216,6 +218,8 @@ class Known(Settings):
             raise ValueError("known: give a rule or an sql, not both")
         if not (self.rule or self.sql or self.why):
             raise ValueError("known: give a rule or an sql to count by, or say why it is not counted")
+        if self.here is not None and not ((self.rule or self.sql) and self.why):
+            raise ValueError("known: here is of a rule or an sql, and needs a why")
         return self
 
 
@@ -244,6 +248,7 @@ class Source(Settings):
     bounds: tuple[Bound, ...] = ()
     rules: tuple[Rule, ...] = ()
     known: tuple[Known, ...] = ()
+    known_in: str | None = None  # the id of the batch of the very files that the known figures were counted in
 
     @model_validator(mode="after")
     def _holds_together(self) -> Source:

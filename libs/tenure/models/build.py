@@ -18,13 +18,22 @@ NETWORKS: dict[str, tuple[type[Settings], Callable[..., Network]]] = {
 }
 
 
-def build(name: str, architecture: Mapping[str, Any], inputs: Inputs) -> Network:
-    """An untrained network for these inputs.
+def architecture_of(name: str, architecture: Mapping[str, Any]) -> Settings:
+    """The settings of the network ``name``, checked.
 
     Raises:
         WrongInput: if there is no such network, or it has no such setting.
     """
     if name not in NETWORKS:
         raise WrongInput(f"no model {name!r}; there are {', '.join(NETWORKS)}")
-    settings, builder = NETWORKS[name]
-    return builder(checked(settings, architecture, where=name), inputs)
+    return checked(NETWORKS[name][0], architecture, where=f"architecture of {name}")
+
+
+def build(name: str, architecture: Mapping[str, Any], inputs: Inputs) -> Network:
+    """An untrained network for these inputs.
+
+    Raises:
+        WrongInput: if there is no such network, or it has no such setting.
+    """
+    settings = architecture_of(name, architecture)
+    return NETWORKS[name][1](settings, inputs)

@@ -84,5 +84,6 @@ def announce(task: str, gate: Gate) -> None:
 
 def promote(registry: Registry, task: str, *, candidate: str, champion: str) -> None:
     """``candidate`` is the model just trained; ``champion`` the version that answers: its own, or a baseline's."""
-    registry.set_alias(task, "candidate", candidate)
     registry.set_alias(task, "champion", champion)
+    # Last: an equal training is not run again once its candidate stands (ADR 15), so all must be done by then.
+    registry.set_alias(task, "candidate", candidate)

@@ -12,7 +12,7 @@ from tenure.contracts.control import JOB_RUNS
 from tenure.lake.query import read_current
 from tenure.lake.release import Release
 from tenure.registry.registry import Registry
-from tenure.report.judged import CHURN, RECOMMENDER, Judged, Predictions, judged, predictions
+from tenure.report.judged import CHURN, RECOMMENDER, Branches, Judged, Predictions, branches, judged, predictions
 from tenure.report.landed import Landed, landed
 from tenure.report.meanings import meanings
 from tenure.report.members import Members, members
@@ -29,6 +29,7 @@ class Facts:
     members: Members
     churn: Judged
     predictions: Predictions
+    branches: Branches
     recommender: Judged
     seconds: dict[str, float]
     job_seconds: dict[str, float]
@@ -58,10 +59,11 @@ def facts(
     predicted = predictions(churn)
     return Facts(
         release=release,
-        landed=landed(release, meanings(source), source.known),
+        landed=landed(release, meanings(source), source.known, source.known_in),
         members=members(release, at_risk=at_risk, offers=offers),
         churn=churn,
         predictions=predicted,
+        branches=branches(churn),
         recommender=judged(registry, RECOMMENDER),
         seconds=_noted(logs / "seconds.json"),
         job_seconds=_job_seconds(release),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +18,7 @@ from tenure.report.curves import Floats
 from tenure.report.words import title
 
 CHURN, RECOMMENDER = "churn", "recommender"
+FEATURES_ONLY = "features_only"  # the model's own networks without the branches that read the sequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,3 +88,38 @@ def predictions(model: Judged) -> Predictions:
         is_unseen=rows["is_unseen"].to_numpy(zero_copy_only=False).astype(bool),
         scores=scores,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branches:
+    """What the model is a sum of.
+
+    Attributes:
+        weights: by branch, as validation chose them, one mapping a seed; the first seed's network is registered.
+        scores: the test metrics of ``model`` and of ``features_only``, means over the seeds.
+        gained: the bounds of what the one has before the other, by metric.
+    """
+
+    weights: Sequence[Mapping[str, float]]
+    scores: Mapping[str, Mapping[str, Interval]]
+    gained: Mapping[str, tuple[float, float]]
+
+
+def branches(model: Judged) -> Branches:
+    """Of the bundle's ``seeds.json`` and ``metrics.json``; empty where the model has none."""
+    seeds, metrics = (_evaluated(model, name) for name in ("seeds", "metrics"))
+    bounds = model.manifest.comparisons.get(f"minus_{FEATURES_ONLY}") or {}
+    return Branches(
+        weights=[seed["mix"] for seed in seeds],
+        scores={
+            who: {name: Interval.model_validate(value) for name, value in metrics[who].items()}
+            for who in ("model", FEATURES_ONLY)
+            if who in metrics
+        },
+        gained={name: (low, high) for name, (low, high) in bounds.items() if low is not None and high is not None},
+    )
+
+
+def _evaluated(model: Judged, name: str) -> Any:
+    path = model.folder / EVALUATION_FOLDER / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

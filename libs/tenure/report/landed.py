@@ -11,6 +11,7 @@ import pyarrow as pa
 from tenure.config.source import Known
 from tenure.contracts.control import CONSERVATION, QUARANTINE, REPLACED
 from tenure.contracts.table import Table
+from tenure.errors import Refused
 from tenure.lake.release import Release
 
 KEPT, QUARANTINED = "kept, flagged", "quarantined"
@@ -45,16 +46,18 @@ class RuleCount:
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """A figure that others counted in the same files, ``theirs``, and ours, which is None where nothing is counted."""
+    """A figure that others counted, ``theirs``, and ours, which is None where nothing is counted; ``here`` is what ours
+    has to be where it is not theirs."""
 
     says: str
     theirs: int
     ours: int | None
+    here: int | None
     why: str
 
     @property
     def is_explained(self) -> bool:
-        return self.ours == self.theirs or bool(self.why)
+        return self.ours is None or self.ours in (self.theirs, self.here)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,7 @@ class Landed:
     rows: tuple[Rows, ...]
     rules: tuple[RuleCount, ...]
     held: tuple[Held, ...] = ()
+    is_held: bool = False  # whether these are the very files that the figures of ``held`` were counted in
 
     @property
     def landed(self) -> int:
@@ -73,17 +77,37 @@ class Landed:
         return sum(table.silver for table in self.rows)
 
 
-def landed(release: Release, rule_says: Callable[[str], str], known: Iterable[Known] = ()) -> Landed:
-    """All batches of ``release``; ``rule_says`` tells what each rule means, ``known`` is what others counted."""
+def landed(
+    release: Release, rule_says: Callable[[str], str], known: Iterable[Known] = (), known_in: str | None = None
+) -> Landed:
+    """All batches of ``release``; ``rule_says`` tells what each rule means, ``known`` is what others counted in the
+    batch ``known_in``."""
     columns = ["table", "batch_id", "landed", "silver", "duplicates", "quarantined", "netted", "rules"]
     batches = release.read(CONSERVATION, columns)
     rules = tuple(_rules(release, batches, rule_says))
+    batch_ids = set(batches["batch_id"].to_pylist())
     return Landed(
-        batches=len(set(batches["batch_id"].to_pylist())),
+        batches=len(batch_ids),
         rows=tuple(_rows(batches)),
         rules=rules,
         held=tuple(_held(release, figure, rules) for figure in known),
+        is_held=batch_ids == {known_in},
     )
+
+
+def refuse_other_counts(landed: Landed) -> None:
+    """
+    Raises:
+        Refused: if a figure is neither what others counted nor what it has to be here, in a release of the very files
+            that they counted in.
+    """
+    other = [figure for figure in landed.held if not figure.is_explained]
+    if landed.is_held and other:
+        told = "; ".join(
+            f"{figure.says}: {figure.ours:,}, not {figure.theirs if figure.here is None else figure.here:,}"
+            for figure in other
+        )
+        raise Refused(f"the release counts otherwise than its source's `known` says: {told}. Mend the rule or the code")
 
 
 def _held(release: Release, known: Known, rules: Iterable[RuleCount]) -> Held:
@@ -92,7 +116,7 @@ def _held(release: Release, known: Known, rules: Iterable[RuleCount]) -> Held:
         ours = sum(rule.rows for rule in rules if rule.rule == known.rule)
     elif known.sql is not None:
         ours = release.figure(known.sql)
-    return Held(says=known.says, theirs=known.rows, ours=ours, why=known.why)
+    return Held(says=known.says, theirs=known.rows, ours=ours, here=known.here, why=known.why)
 
 
 def _rows(batches: pa.Table) -> list[Rows]:

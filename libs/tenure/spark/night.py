@@ -31,6 +31,7 @@ from tenure.spark import delta
 from tenure.spark.news import News
 from tenure.spark.schema import struct
 
+RESTORED = "restored"  # in a commit's mark: the version that it brought back
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
 
@@ -100,8 +101,9 @@ class Night:
             is_last: whether the table is built with it. Before another commit it keeps the mark that stands, so that a
                 run that is killed in between is made again whole.
         """
-        mark = self._mark if is_last else json.dumps(newest_mark(self.spark, self.root, table))
-        with marked(self.spark, mark):
+        standing = newest_mark(self.spark, self.root, table)
+        standing.pop(RESTORED, None)  # the table changes now, so it is not what was brought back
+        with marked(self.spark, self._mark if is_last else json.dumps(standing)):
             return delta.replace_members(rows, self.root, table, members, f"old.as_of in ({_listed(as_of)})")["rows"]
 
     @property

@@ -20,10 +20,8 @@ from tenure.contracts.table import Table
 from tenure.lake.layout import bronze_path, table_path
 from tenure.lifecycle.calendar import newest_as_of
 from tenure.spark import delta
-from tenure.spark.night import Night, emptied, marked, newest_mark, user_metadata
+from tenure.spark.night import RESTORED, Night, emptied, marked, newest_mark, user_metadata
 from tenure.spark.schema import struct
-
-_RESTORED = "restored"  # in a commit's mark: the version that it brought back
 
 
 def rebuilt_tables(shop: Shop) -> tuple[Table, ...]:
@@ -52,10 +50,10 @@ def _went_back(spark: SparkSession, root: str, table: Table, version: int | None
     if version is None:
         return emptied(spark, root, table)
     # Going back is a commit of its own: without its mark every refresh until the next release would go back again.
-    if delta.version(spark, root, table) == version or newest_mark(spark, root, table).get(_RESTORED) == version:
+    if delta.version(spark, root, table) == version or newest_mark(spark, root, table).get(RESTORED) == version:
         return False
     mark = json.loads(user_metadata(spark, root, table, version) or "{}")
-    with marked(spark, json.dumps(mark | {_RESTORED: version})):
+    with marked(spark, json.dumps(mark | {RESTORED: version})):
         delta.restore(spark, root, table, version)
     return True
 

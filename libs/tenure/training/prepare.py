@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from tenure.config.version import code_version
 from tenure.errors import WrongInput
 from tenure.lake.release import Release, release
+from tenure.models.build import architecture_of
 from tenure.models.inputs import Inputs, fit_inputs
 from tenure.privacy.secrets import MEMBER_KEY, read_secret
 from tenure.registry.manifest import Manifest
@@ -69,10 +70,11 @@ def prepare(config: FitTask) -> Ready:
     """The release, split and inputs, after every check that must hold before anything is learnt.
 
     Raises:
-        WrongInput: where the settings do not fit the release.
+        WrongInput: where the settings do not fit the task's network or the release.
         Refused: where a row, a window, a number or the scaling would let the model see the future.
     """
     task = find_task(config.task)
+    architecture_of(task.model, config.architecture)  # refused here, not by every worker after minutes
     chosen = release(config.env.lake_root, config.release, config.env.storage_options)
     if chosen.source != config.source.name:
         raise WrongInput(

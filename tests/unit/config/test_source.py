@@ -23,6 +23,12 @@ def rule(**settings: Any) -> list[dict[str, Any]]:
     return [{"name": "odd", "table": "raw_orders", "says": "odd", "when": "quantity = 3", **settings}]
 
 
+@pytest.mark.parametrize("figure", [{"rule": "odd"}, {"why": "not counted"}])
+def test_what_a_known_figure_comes_to_here_needs_a_count_and_a_reason(figure: dict[str, str]) -> None:
+    known = [{"says": "odd lines", "rows": 3, "here": 2, **figure}]
+    assert refusal(known=known).endswith("known: here is of a rule or an sql, and needs a why")
+
+
 def test_the_market_itself_loads() -> None:
     assert checked(Source, deepcopy(SOURCE), "market.yaml").name == "market"
 

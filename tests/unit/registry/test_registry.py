@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from tenure.errors import Refused, WrongInput
 from tenure.registry.gate import Difference, decide, not_compared, promote
 from tenure.registry.manifest import WEIGHTS_FILE, Interval, Manifest, read_manifest, write_manifest
-from tenure.registry.registry import Registry
+from tenure.registry.registry import Alias, Registry
 
 MANIFEST = Manifest(
     task="churn",
@@ -66,6 +66,32 @@ def test_a_training_is_known_again_by_its_release_code_settings_and_split(tmp_pa
     changes = ({"release_id": "r2"}, {"code_version": "2"}, {"config": {"epochs": 3}}, {"split": {"test": []}})
     for change in changes:
         assert registry.trained_as(planned.model_copy(update=change)) is None
+
+
+def test_a_promotion_that_dies_half_way_leaves_a_rerun_that_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(tmp_path / "registry")
+    before = MANIFEST.model_copy(update={"release_id": "r0"})
+    old, new = (
+        registry.register("churn", bundle(tmp_path / manifest.release_id, manifest), tmp_path / manifest.release_id)
+        for manifest in (before, MANIFEST)
+    )
+    promote(registry, "churn", candidate=old, champion=old)
+    set_alias = registry.set_alias
+
+    def dies_after_one(task: str, alias: Alias, version: str) -> None:
+        set_alias(task, alias, version)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(registry, "set_alias", dies_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            promote(registry, "churn", candidate=new, champion=new)
+    assert registry.trained_as(MANIFEST) is None
+    promote(registry, "churn", candidate=new, champion=new)
+    assert registry.trained_as(MANIFEST) == new
+    assert registry.version("churn", "champion") == new
 
 
 def test_a_spoilt_candidate_is_as_good_as_not_trained(tmp_path: Path) -> None:

@@ -123,6 +123,13 @@ def models(root: Path, bundles: Path) -> Registry:
         pa.table({**predicted, **scores, "is_unseen": [False, False, True, True]}),
         churn / "evaluation" / "test_predictions.parquet",
     )
+    mix = {"features": 0.6, "trees": 0.15, "sequence": 0.25}
+    (churn / "evaluation" / "seeds.json").write_text(json.dumps([{"seed": 1, "mix": mix}]))
+    judged = {
+        "model": {"value": 0.75, "low": 0.7, "high": 0.8},
+        "features_only": {"value": 0.71, "low": 0.66, "high": 0.76},
+    }
+    (churn / "evaluation" / "metrics.json").write_text(json.dumps({who: {"roc_auc": v} for who, v in judged.items()}))
     metrics = {"roc_auc": Interval(value=0.75, low=0.7, high=0.8), "average_precision": Interval(value=0.8)}
     _register(
         registry,
@@ -133,7 +140,10 @@ def models(root: Path, bundles: Path) -> Registry:
             rows={"train": 40, "test": 4},
             metrics={**metrics, "expected_calibration_error": Interval(value=0.02)},
             baselines={"lightgbm": {"roc_auc": 0.76, "average_precision": 0.79}},
-            comparisons={"minus_lightgbm": {"roc_auc": [-0.03, 0.01], "average_precision": [-0.01, 0.02]}},
+            comparisons={
+                "minus_lightgbm": {"roc_auc": [-0.03, 0.01], "average_precision": [-0.01, 0.02]},
+                "minus_features_only": {"roc_auc": [0.02, 0.06], "average_precision": [None, None]},
+            },
             gate=Gate(passed=False, champion="logistic_regression", reasons=("roc_auc: not shown to be better",)),
             **common,
         ),
@@ -159,15 +169,15 @@ def models(root: Path, bundles: Path) -> Registry:
     return registry
 
 
-def source(known: tuple[Known, ...] = ()) -> Source:
+def source(known: tuple[Known, ...] = (), known_in: str | None = None) -> Source:
     """What the report reads of a source: what its own rules mean, and what others counted in its files."""
     fuel = Rule(name="fuel", table="raw_orders", when="true", says="sold by the gallon")
-    return Source.model_construct(bounds=(), gaps=(), rules=(fuel,), known=known)
+    return Source.model_construct(bounds=(), gaps=(), rules=(fuel,), known=known, known_in=known_in)
 
 
 KNOWN = (
     Known(says="lines of fuel", rows=3, rule="fuel"),
-    Known(says="products", rows=4, sql="select count(*) from products", why="one is no product"),
+    Known(says="products", rows=4, sql="select count(*) from products", here=3, why="one is no product"),
     Known(says="coupons", rows=9, why="they are not read"),
     Known(says="silent members", rows=7, sql="select count(*) from products where product_id = 'p1'"),
 )

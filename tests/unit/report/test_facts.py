@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.report.conftest import AS_OF, BEFORE
+from tests.unit.report.conftest import AS_OF, BEFORE, KNOWN, source, write
 
-from tenure.errors import WrongInput
+import write_report
+from tenure.config.env import Env
+from tenure.config.source import Known
+from tenure.contracts.control import CONSERVATION, QUARANTINE, REPLACED
+from tenure.errors import Refused, WrongInput
 from tenure.lake.release import Release
 from tenure.registry.registry import Registry
 from tenure.report.facts import Facts
-from tenure.report.landed import RuleCount
+from tenure.report.landed import RuleCount, landed, refuse_other_counts
 from tenure.report.summary import summary
+from write_report import WriteReport
 
 
 def test_rows_add_up_by_table(found: Facts) -> None:
@@ -39,6 +45,48 @@ def test_what_others_counted_stands_beside_what_is_here(found: Facts) -> None:
         "coupons": (9, None, True),  # not counted, with a reason
         "silent members": (7, 1, False),  # by a query, without one
     }
+
+
+def _report(shop: tuple[Release, Registry, Path], to: Path, figures: tuple[Known, ...], known_in: str | None) -> None:
+    env = Env(work=str(shop[2].parent))
+    told = source(figures, known_in)
+    write_report.run(WriteReport.model_construct(env=env, source=told, folder=str(to), truth=None, at_risk=1, offers=1))
+
+
+def test_other_counts_in_the_same_files_are_refused_once_the_report_is_written(
+    shop: tuple[Release, Registry, Path], tmp_path: Path
+) -> None:
+    moved = Known(says="products", rows=4, sql="select count(*) from products", here=2, why="two are no products")
+    only = "says: lines of fuel: 3, not 5; products: 3, not 2. Mend"
+    with pytest.raises(Refused, match=only) as refused:
+        _report(shop, tmp_path, (*KNOWN[1:3], Known(says="lines of fuel", rows=5, rule="fuel"), moved), "b1")
+    assert refused.value.exit_code == 3
+    assert {path.name for path in tmp_path.iterdir()} == {"report.html", "summary.json"}
+
+
+@pytest.mark.parametrize("known_in", [None, "of other files"])
+def test_figures_of_other_files_refuse_nothing(
+    shop: tuple[Release, Registry, Path], tmp_path: Path, known_in: str | None
+) -> None:
+    _report(shop, tmp_path, KNOWN, known_in)
+    assert "not known to have counted in just these files" in (tmp_path / "report.html").read_text()
+
+
+def test_figures_that_hold_refuse_nothing(shop: tuple[Release, Registry, Path], tmp_path: Path) -> None:
+    _report(shop, tmp_path, KNOWN[:3], "b1")
+    assert "not known to have counted" not in (tmp_path / "report.html").read_text()
+
+
+def test_figures_are_not_held_to_once_another_night_landed(
+    shop: tuple[Release, Registry, Path], tmp_path: Path
+) -> None:
+    root, counts = str(tmp_path), {"table": "raw_orders", "landed": 3, "silver": 3, "rules": {"fuel": 3}}
+    write(root, CONSERVATION, {**counts, "batch_id": "b1"}, {**counts, "batch_id": "b2"})
+    write(root, QUARANTINE)
+    write(root, REPLACED)
+    grown = landed(replace(shop[0], root=root), str, KNOWN[:1], "b1")
+    assert [(figure.ours, figure.is_explained) for figure in grown.held] == [(6, False)]
+    refuse_other_counts(grown)
 
 
 def test_a_query_that_gives_no_one_number_is_wrong_input(shop: tuple[Release, Registry, Path]) -> None:

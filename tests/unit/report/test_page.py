@@ -62,6 +62,31 @@ def test_the_page_says_so_where_the_model_before_it_answers(found: Facts) -> Non
     assert "baseline answers" not in told
 
 
+def _sequence_card(found: Facts, **changes: object) -> str:
+    told = page(replace(found, branches=replace(found.branches, **changes)))
+    return re.sub("<[^>]+>", " ", told.partition("What the sequence of visits adds")[2].partition("</div></div>")[0])
+
+
+def test_the_page_says_what_each_branch_weighs_and_what_the_sequence_adds(found: Facts) -> None:
+    told = _sequence_card(found)
+    assert re.search(r"factorization machine\s+features\s+0\.60\s+soft trees\s+features\s+0\.15\s+BERT .* 0\.25", told)
+    assert re.search(r"our model\s+0\.750\s*0\.700 to 0\.800", told)
+    assert re.search(r"our model without the sequence\s+0\.710\s*0\.660 to 0\.760", told)
+    assert "+0.0200 to +0.0600 (95 %, members resampled), which shows a gain" in told
+
+
+def test_a_sequence_without_weight_is_told_plainly(found: Facts) -> None:
+    none, some = {"features": 1.0, "sequence": 0.0}, {"features": 0.95, "sequence": 0.05}
+    assert re.search(r"no weight\s*, so the answer rests on the features", _sequence_card(found, weights=[none]))
+    told = _sequence_card(found, weights=[none, some])
+    assert re.search(r"no weight\s*\(under other seeds 0\.05\), so the answer rests on the features", told)
+
+
+def test_a_model_that_reads_no_sequence_has_no_such_card(found: Facts) -> None:
+    branches = replace(found.branches, weights=[{"features": 1.0}])
+    assert "What the sequence of visits adds" not in page(replace(found, branches=branches))
+
+
 def test_bars_of_nothing_are_empty() -> None:
     assert "width:0.0%" in compare([("ours", 0.0, "c0", "0", (0.0, 0.0))])
     assert "width:0.0%" in compare([("ours", 0.5, "c0", "0.5", None)], low=0.5)

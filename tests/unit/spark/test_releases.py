@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
+from tenure.contracts.dictionary import SHOP
+from tenure.contracts.gold import LABELS
 from tenure.contracts.silver import MEMBER_IDENTITIES
 from tenure.spark import delta
+from tenure.spark.night import Night
 from tenure.spark.releases import roll_back
 from tenure.spark.schema import struct
 
@@ -29,6 +33,28 @@ def test_what_went_back_once_does_not_go_back_again(spark: SparkSession, tmp_pat
         assert roll_back(spark, root, tables, release) == (MEMBER_IDENTITIES.name,)
         assert roll_back(spark, root, tables, release) == ()
         assert keys(spark, root) == [1]
+
+
+def test_what_was_changed_after_it_went_back_goes_back_again(spark: SparkSession, tmp_path: Path) -> None:
+    root, as_of = str(tmp_path), date(2026, 6, 1)
+    night = Night(spark=spark, root=root, shop=SHOP, last_complete_day=as_of, through_batch=1)
+
+    def labelled(value: float) -> DataFrame:
+        return spark.createDataFrame([(0, 1, as_of, "churn", value, 28, as_of, as_of)], struct(LABELS))
+
+    def values() -> list[float]:
+        return [row["value"] for row in delta.read(spark, root, LABELS).collect()]
+
+    night.append(labelled(1.0), LABELS)
+    release = Row(tables={LABELS.name: delta.version(spark, root, LABELS)})
+    night.append(labelled(0.5), LABELS)
+    assert roll_back(spark, root, (LABELS,), release) == (LABELS.name,)
+    # The next night changes a row and is killed before the table is built.
+    night.replace_members(labelled(0.0), LABELS, labelled(0.0).select("member_key"), [as_of], is_last=False)
+    assert values() == [0.0]
+    assert roll_back(spark, root, (LABELS,), release) == (LABELS.name,)
+    assert values() == [1.0]
+    assert roll_back(spark, root, (LABELS,), release) == ()
 
 
 def test_a_table_that_no_release_knows_is_emptied_once(spark: SparkSession, tmp_path: Path) -> None:

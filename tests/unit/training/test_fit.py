@@ -202,6 +202,13 @@ def test_settings_of_another_shop_are_wrong_input(shop: VisitingShop):
         prepare(shop.settings(source=other))
 
 
+def test_a_misspelt_setting_of_the_network_is_wrong_input_before_anything_is_read(tmp_path: Path):
+    nothing_to_read = VisitingShop(tmp_path)
+    with pytest.raises(WrongInput, match="of member_encoder: unknown key 'widht'; did you mean 'width'") as refused:
+        prepare(nothing_to_read.settings(architecture={"widht": 128}))
+    assert refused.value.exit_code == 2
+
+
 def test_a_lake_without_a_release_says_what_to_run_first(tmp_path: Path):
     with pytest.raises(WrongInput, match="run jobs/refresh"):
         prepare(VisitingShop(tmp_path).settings())

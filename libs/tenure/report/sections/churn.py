@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from tenure.registry.manifest import Interval
 from tenure.report import curves, svg
 from tenure.report.facts import Facts
-from tenure.report.html import card, cards, compare, legend, table
-from tenure.report.judged import Judged, Predictions
+from tenure.report.html import card, cards, legend, table
+from tenure.report.judged import FEATURES_ONLY, Branches, Judged, Predictions
 from tenure.report.sections.verdict import verdict
-from tenure.report.words import count, rank, share
+from tenure.report.words import count, listed, rank, share, title
 
 ENOUGH_FOUND = 0.02  # share of those who left
 SCORERS = {  # who gave a score: how the page calls it, and its colour
@@ -21,7 +21,12 @@ SCORERS = {  # who gave a score: how the page calls it, and its colour
     "logistic_regression": ("logistic regression", "c2"),
     "recency": ("days since last visit", "c3"),
     "features_only": ("our model without the sequence", "c5"),
-    "sequence_only": ("our model without the features", "c4"),
+}
+SEQUENCE = "sequence"
+BRANCHES = {  # what a branch is, and what it reads
+    "features": ("factorization machine", "features"),
+    "trees": ("soft trees", "features"),
+    SEQUENCE: ("BERT", "sequence of visits"),
 }
 
 
@@ -43,7 +48,10 @@ def churn(facts: Facts) -> str:
         )
         + '<div class="gap"></div>'
         + cards(
-            _scores_card(model, predicted), _difference_card(model), _unseen_card(predicted), _sequence_card(predicted)
+            _scores_card(model, predicted),
+            _difference_card(model),
+            _unseen_card(predicted),
+            _sequence_card(facts.branches),
         )
     )
 
@@ -163,15 +171,56 @@ def _unseen_card(predicted: Predictions) -> str:
     return card("Members it had never met", table(head, rows), "The model knows what members do, not who they are.")
 
 
-def _sequence_card(predicted: Predictions) -> str:
-    who = [name for name in ("features_only", "sequence_only", "model") if name in predicted.scores]
-    if len(who) < 2:
+def _sequence_card(branches: Branches) -> str:
+    if not branches.weights or SEQUENCE not in branches.weights[0]:
         return ""
-    tracks = [
-        (SCORERS[name][0], curves.roc_auc(predicted.label, predicted.scores[name]), SCORERS[name][1]) for name in who
-    ]
+    means = " Scores are means over the seeds." if len(branches.weights) > 1 else ""
     return card(
         "What the sequence of visits adds",
-        compare([(says, value, css, rank(value), None) for says, value, css in tracks], low=0.5),
-        "ROC AUC of our model, and of it without one of its two views. The bars start at 0.5, which is chance.",
+        _weights_table(branches.weights) + _with_and_without(branches),
+        "Our model is a sum of branches, under the weights that did best on validation. "
+        + _sequence_says(branches)
+        + means,
+    )
+
+
+def _weights_table(weights: Sequence[Mapping[str, float]]) -> str:
+    """A row a branch, a column a seed."""
+    seeds = ["weight"] if len(weights) == 1 else ["weight", *(f"seed {n}" for n in range(2, len(weights) + 1))]
+    rows = [
+        (*BRANCHES.get(name, (title(name), "")), *(rank(of_seed[name], 2) for of_seed in weights))
+        for name in weights[0]
+    ]
+    return table([("branch", ""), ("reads", ""), *((seed, "n") for seed in seeds)], rows)
+
+
+def _with_and_without(branches: Branches) -> str:
+    metrics = ("roc_auc", "average_precision")
+    rows = [
+        (
+            f'<span class="dotted {SCORERS[who][1]}">{SCORERS[who][0]}</span>',
+            *(
+                rank(found.value if found else None) + _bounds(found)
+                for found in map(branches.scores[who].get, metrics)
+            ),
+        )
+        for who in ("model", FEATURES_ONLY)
+        if who in branches.scores
+    ]
+    return table([("", ""), ("ROC AUC", "n"), ("average precision", "n")], rows) if rows else ""
+
+
+def _sequence_says(branches: Branches) -> str:
+    own, *others = (weights[SEQUENCE] for weights in branches.weights)
+    if not own:
+        under = [rank(weight, 2) for weight in others if weight]
+        seeds = f" (under other seeds {listed(under)})" if under else ""
+        return f"Validation gave the sequence <b>no weight</b>{seeds}, so the answer rests on the features."
+    if "roc_auc" not in branches.gained:
+        return f"The sequence has a weight of {rank(own, 2)}."
+    low, high = branches.gained["roc_auc"]
+    shows = "no difference" if low <= 0 <= high else "a gain" if low > 0 else "a loss"
+    return (
+        f"The sequence has a weight of {rank(own, 2)}; with it the ROC AUC moves by {low:+.4f} to {high:+.4f} "
+        f"(95 %, members resampled), which shows {shows}."
     )

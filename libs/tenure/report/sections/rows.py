@@ -7,7 +7,7 @@ from html import escape
 
 from tenure.report.facts import Facts
 from tenure.report.html import card, cards, legend, table
-from tenure.report.landed import KEPT, Held, Rows, RuleCount
+from tenure.report.landed import KEPT, Held, Landed, Rows, RuleCount
 from tenure.report.words import count, title
 
 FATES = ("silver", "duplicates", "quarantined", "netted")
@@ -25,7 +25,7 @@ def rows(facts: Facts) -> str:
         + cards(
             card("Rows", legend(colours) + table(head, body), css="wide"),
             card("By rule", _rules_table(landed.rules), css="wide"),
-            card("Held against what others counted", _held_table(landed.held), css="wide") if landed.held else "",
+            _held_card(landed) if landed.held else "",
         )
     )
 
@@ -67,6 +67,11 @@ def _rules_table(rules: Sequence[RuleCount]) -> str:
     return table(head, body)
 
 
+def _held_card(landed: Landed) -> str:
+    note = "" if landed.is_held else "They are not known to have counted in just these files, so more may differ."
+    return card("Held against what others counted", _held_table(landed.held), note, css="wide")
+
+
 def _held_table(held: Sequence[Held]) -> str:
     head = [("what", ""), ("theirs", "n"), ("here", "n"), ("", ""), ("why it differs", "says")]
     body = [
@@ -85,7 +90,11 @@ def _held_table(held: Sequence[Held]) -> str:
 def _held_tag(figure: Held) -> str:
     if figure.ours == figure.theirs:
         return '<span class="tag">equal</span>'
-    return '<span class="tag plain">explained</span>' if figure.why else '<span class="tag warm">differs</span>'
+    if figure.ours is None:
+        return '<span class="tag plain">not counted</span>'
+    return (
+        '<span class="tag plain">explained</span>' if figure.is_explained else '<span class="tag warm">differs</span>'
+    )
 
 
 def _fate_tag(fate: str) -> str:
