@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from zoneinfo import ZoneInfo
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -51,7 +51,7 @@ from tenure.spark.pseudonyms import member_key
 from tenure.spark.runs import JobRun, described, job_run
 from tenure.spark.schema import struct
 from tenure.spark.session import session
-from tenure.spark.set_aside import as_landed, taken
+from tenure.spark.set_aside import as_landed, member_columns, taken
 
 
 class Clean(Settings):
@@ -86,6 +86,13 @@ class Batch:
     def feeds(self, table: Table) -> dict[str, Feed]:
         there = {name: feed for name, feed in self.source.feeds.items() if feed.table == table.name}
         return {name: feed for name, feed in there.items() if self.landed.get(table.name) and self._has(name)}
+
+    @cached_property
+    def member_columns(self) -> frozenset[str]:
+        """The landed columns from which any feed makes a member's id: feeds may read the same files."""
+        telling = {name: feed for name, feed in self.source.feeds.items() if "member_id" in feed.columns}
+        parts = [member_columns(self.bronze(name), feed) for name, feed in telling.items() if self._has(name)]
+        return frozenset(name for part in parts for name in part)
 
     def _has(self, feed: str) -> bool:
         return delta.is_table(self.spark, bronze_path(self.root, feed))
@@ -307,7 +314,7 @@ def _balances(batch: Batch, written: Iterable[Written]) -> list[Balance]:
 def _as_landed(batch: Batch, part: Written) -> list[DataFrame]:
     verdicts = batch.kept.at_hand(taken(part.judged, part.raw.name))
     return [
-        as_landed(verdicts.where(F.col("feed") == name), batch.bronze(name), feed)
+        as_landed(verdicts.where(F.col("feed") == name), batch.bronze(name), feed, batch.member_columns)
         for name, feed in batch.feeds(part.raw).items()
     ]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,19 +112,48 @@ def test_members_are_known_from_their_first_event(spark, lake):
     assert members[KEYS[market.CARL]]["known_on"] == date(2026, 3, 31)  # never seen: the newest day
 
 
-def test_a_raw_id_is_nowhere_but_in_bronze_and_member_identities(spark, lake):
-    work, said = lake
-    identities = {row["member_id"]: row["member_key"] for row in market.rows(spark, work, MEMBER_IDENTITIES)}
-    assert identities == KEYS
-    tables = (*SILVER_TABLES, BATCHES, QUARANTINE, REPLACED, CONSERVATION, JOB_RUNS)
-    for table in tables:
+def tables_that_name(work: Path, members: Iterable[str]) -> list[str]:
+    """The tables whose rows or log hold a raw id, of those that may not."""
+    naming = []
+    for table in (*SILVER_TABLES, BATCHES, QUARANTINE, REPLACED, CONSERVATION, JOB_RUNS):
         path = market.path_of(work, table)
         if table != MEMBER_IDENTITIES and path.is_dir():
             held = DeltaTable(path).to_pyarrow_dataset().to_table().to_pylist()
             log = "".join(file.read_text() for file in (path / "_delta_log").glob("*.json"))
-            assert not any(name in str(held) + log for name in KEYS), table.name
+            naming += [table.name] * any(name in str(held) + log for name in members)
+    return naming
+
+
+def test_a_raw_id_is_nowhere_but_in_bronze_and_member_identities(spark, lake):
+    work, said = lake
+    identities = {row["member_id"]: row["member_key"] for row in market.rows(spark, work, MEMBER_IDENTITIES)}
+    assert identities == KEYS
+    assert tables_that_name(work, KEYS) == []
     assert not any(name in said for name in KEYS)
     assert "11 rows of order_lines" in said
+
+
+def test_a_feed_of_other_things_in_the_members_files_names_no_member(spark, secret, tmp_path):
+    """The products are those of the order lines, which hold the member's id too."""
+    products = {"product_id": "product_id", "category": "store", "is_recommendable": "member_id is not null"}
+    feeds = {
+        "products": {"table": "raw_products", "files": ["orders*.csv"], "columns": products},
+        "orders": market.SOURCE["feeds"]["orders"],
+    }
+    settings = {"feeds": feeds, "lacks": [*market.SOURCE["lacks"], "demographics"]}
+    lines = [f"o{n},{market.ANNA},{product},2026-03-01 10:00:00,1,100,s1" for n, product in enumerate(["fig", "fig"])]
+    market.write_orders(tmp_path / "landing" / "orders.csv", [*lines, f"o2,{market.BERT},,2026-03-01 10:00:00,1,1,s1"])
+    market.landed(spark, tmp_path, tmp_path / "landing", **settings)
+    market.cleaned(spark, tmp_path, **settings)
+
+    assert market.ANNA in str(market.bronze(spark, tmp_path, "products"))
+    aside = [r for t in (QUARANTINE, REPLACED) for r in market.rows(spark, tmp_path, t) if r["table"] == "raw_products"]
+    shown = {row["rule"]: json.loads(row["row"]) for row in aside}
+    assert shown == {
+        "exact_duplicate": {"product_id": "fig", "store": "s1"},
+        "missing_product_id": {"store": "s1"},
+    }
+    assert tables_that_name(tmp_path, KEYS) == []
 
 
 def test_a_row_that_was_taken_out_is_shown_with_the_pseudonym(spark, lake):
