@@ -138,15 +138,34 @@ def _waiting(spark: SparkSession, config: Clean, job: JobRun) -> list[Waiting]:
     root, source = config.env.lake_root, config.source
     for table in (BATCHES, CONSERVATION):
         delta.create(spark, root, table)
+    with described(spark, "clean: look whether the secret is the lake's"):
+        secret = _secret(spark, config.env)  # before what it made is given up
     with described(spark, "clean: look whether the settings changed"):
         _begin_anew_under_new_settings(spark, root, source, job)
-    secret = secrets.make_secret(secrets.MEMBER_KEY, config.env.secrets_folder).encode()
     with described(spark, "clean: look up batches that wait"):
         done = delta.read(spark, root, CONSERVATION).select("batch_no").distinct()
         rows = delta.read(spark, root, BATCHES).join(done, "batch_no", "left_anti").orderBy("batch_no").collect()
     shared = {"spark": spark, "root": root, "source": source, "secret": secret, "job": job}
     told = ("batch_id", "batch_no", "ingested_at", "landed")
     return [partial(Batch, **shared, **{name: row[name] for name in told}) for row in rows]
+
+
+def _secret(spark: SparkSession, env: Env) -> bytes:
+    """The secret of the lake's pseudonyms, made where the lake has none yet.
+
+    Raises:
+        Refused: if it is gone or another one, under which every member would become a second one.
+    """
+    delta.create(spark, env.lake_root, MEMBER_IDENTITIES)
+    held = delta.read(spark, env.lake_root, MEMBER_IDENTITIES)
+    name, folder = secrets.MEMBER_KEY, env.secrets_folder
+    secret = secrets.make_secret(name, folder, is_in_use=not held.isEmpty()).encode()
+    if not held.where(F.col("member_key") != member_key(F.col("member_id"), secret)).isEmpty():
+        raise Refused(
+            f"the secret {name} differs from the one that the lake's pseudonyms were made with, so its members would "
+            f"become others: {secrets.how_to_put_back(name, folder)}"
+        )
+    return secret
 
 
 def _begin_anew_under_new_settings(spark: SparkSession, root: str, source: Source, job: JobRun) -> None:

@@ -280,3 +280,30 @@ def test_one_pseudonym_for_two_members_is_refused(spark, secret, tmp_path, monke
     monkeypatch.setattr(clean, "member_key", lambda member_id, secret: F.lit(1).cast("long"))
     with pytest.raises(Refused, match="same member_key"):
         market.cleaned(spark, tmp_path)
+
+
+def test_another_secret_than_the_lakes_is_refused_before_anything_is_written(spark, small, monkeypatch):
+    market.cleaned(spark, small)
+    market.write_orders(small / "second" / "orders.csv", [f"o9,{market.ANNA},apple,2026-03-03 10:00:00,1,100,s1"])
+    market.landed(spark, small, small / "second")
+    changed = [{"name": "new", "table": "raw_orders", "says": "settings may change too", "when": "quantity = 0"}]
+    held = (*SILVER_TABLES, CONSERVATION)
+    before = [market.rows(spark, small, table) for table in held if market.path_of(small, table).is_dir()]
+    file = small / "secrets" / "member_key_secret"
+
+    monkeypatch.delenv("TENURE_MEMBER_KEY_SECRET")
+    with pytest.raises(Refused, match=r"is gone: set TENURE_MEMBER_KEY_SECRET .* or write it into .*member_key_secret"):
+        market.cleaned(spark, small)
+    assert not file.exists()
+    monkeypatch.setenv("TENURE_MEMBER_KEY_SECRET", "another")
+    for settings in ({}, {"rules": changed}):
+        with pytest.raises(Refused, match=r"differs from the one .* set TENURE_MEMBER_KEY_SECRET to the one"):
+            market.cleaned(spark, small, **settings)
+
+    after = [market.rows(spark, small, table) for table in held if market.path_of(small, table).is_dir()]
+    assert after == before
+    monkeypatch.delenv("TENURE_MEMBER_KEY_SECRET")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(market.SECRET)
+    assert market.cleaned(spark, small) == (2,)
+    assert len(market.rows(spark, small, MEMBER_IDENTITIES)) == 2
