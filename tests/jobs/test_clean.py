@@ -171,12 +171,13 @@ def test_a_row_that_was_taken_out_is_shown_with_the_pseudonym(spark, lake):
 
 @pytest.fixture(scope="module")
 def second(spark, lake, lines):
-    """A night later: a line again, a return, a catalogue of which one product changed."""
+    """A night later: a line again, one with another quantity, a return, a catalogue of which one product changed."""
     work, folder = lake[0], lake[0] / "second"
     market.write_orders(
         folder / "orders.csv",
         [
             f"o0,{market.ANNA},apple,2026-03-01 10:00:00,2,200,s1",
+            f"o1,{market.ANNA},pear,2026-03-01 23:30:00,2,300,s1",
             f"r7,{market.BERT},pear,2026-04-01 10:00:00,-3,-300,s1",
             f"o20,{market.BERT},pear,2026-04-02 10:00:00,1,100,s1",
         ],
@@ -194,7 +195,17 @@ def test_a_later_batch_adds_only_what_it_brings(spark, second, lines):
     assert (found["r7"]["corrects"], found["r7"]["day"]) == (lines["o4"]["line_key"], date(2026, 3, 7))
     assert (found["r7"]["known_on"], found["o20"]["category"]) == (date(2026, 4, 2), "sour")
     rules = {row["rule"] for row in market.rows(spark, second, REPLACED) if row["batch_no"] == 2}
-    assert rules == {"landed_before", "unchanged"}
+    assert rules == {"landed_before", "restated", "unchanged"}
+
+
+def test_a_line_that_a_later_batch_says_otherwise_is_counted_apart_and_the_first_stands(spark, second, lines):
+    restated = [row for row in market.rows(spark, second, REPLACED) if row["rule"] == "restated"]
+    assert [(row["position"], row["replaced_by"]) for row in restated] == [(1, str(lines["o1"]["line_key"]))]
+    counts = {(row["table"], row["batch_no"]): row["rules"] for row in market.rows(spark, second, CONSERVATION)}
+    assert {name: counts["raw_orders", 2].get(name) for name in ("restated", "landed_before")} == {
+        "restated": 1,
+        "landed_before": 1,
+    }
 
 
 def test_versions_are_added_where_something_changed(spark, second):
