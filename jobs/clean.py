@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from zoneinfo import ZoneInfo
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -51,7 +51,7 @@ from tenure.spark.pseudonyms import member_key
 from tenure.spark.runs import JobRun, described, job_run
 from tenure.spark.schema import struct
 from tenure.spark.session import session
-from tenure.spark.set_aside import as_landed, taken
+from tenure.spark.set_aside import as_landed, member_columns, taken
 
 
 class Clean(Settings):
@@ -86,6 +86,13 @@ class Batch:
     def feeds(self, table: Table) -> dict[str, Feed]:
         there = {name: feed for name, feed in self.source.feeds.items() if feed.table == table.name}
         return {name: feed for name, feed in there.items() if self.landed.get(table.name) and self._has(name)}
+
+    @cached_property
+    def member_columns(self) -> frozenset[str]:
+        """The landed columns from which any feed makes a member's id: feeds may read the same files."""
+        telling = {name: feed for name, feed in self.source.feeds.items() if "member_id" in feed.columns}
+        parts = [member_columns(self.bronze(name), feed) for name, feed in telling.items() if self._has(name)]
+        return frozenset(name for part in parts for name in part)
 
     def _has(self, feed: str) -> bool:
         return delta.is_table(self.spark, bronze_path(self.root, feed))
@@ -131,15 +138,34 @@ def _waiting(spark: SparkSession, config: Clean, job: JobRun) -> list[Waiting]:
     root, source = config.env.lake_root, config.source
     for table in (BATCHES, CONSERVATION):
         delta.create(spark, root, table)
+    with described(spark, "clean: look whether the secret is the lake's"):
+        secret = _secret(spark, config.env)  # before what it made is given up
     with described(spark, "clean: look whether the settings changed"):
         _begin_anew_under_new_settings(spark, root, source, job)
-    secret = secrets.make_secret(secrets.MEMBER_KEY, config.env.secrets_folder).encode()
     with described(spark, "clean: look up batches that wait"):
         done = delta.read(spark, root, CONSERVATION).select("batch_no").distinct()
         rows = delta.read(spark, root, BATCHES).join(done, "batch_no", "left_anti").orderBy("batch_no").collect()
     shared = {"spark": spark, "root": root, "source": source, "secret": secret, "job": job}
     told = ("batch_id", "batch_no", "ingested_at", "landed")
     return [partial(Batch, **shared, **{name: row[name] for name in told}) for row in rows]
+
+
+def _secret(spark: SparkSession, env: Env) -> bytes:
+    """The secret of the lake's pseudonyms, made where the lake has none yet.
+
+    Raises:
+        Refused: if it is gone or another one, under which every member would become a second one.
+    """
+    delta.create(spark, env.lake_root, MEMBER_IDENTITIES)
+    held = delta.read(spark, env.lake_root, MEMBER_IDENTITIES)
+    name, folder = secrets.MEMBER_KEY, env.secrets_folder
+    secret = secrets.make_secret(name, folder, is_in_use=not held.isEmpty()).encode()
+    if not held.where(F.col("member_key") != member_key(F.col("member_id"), secret)).isEmpty():
+        raise Refused(
+            f"the secret {name} differs from the one that the lake's pseudonyms were made with, so its members would "
+            f"become others: {secrets.how_to_put_back(name, folder)}"
+        )
+    return secret
 
 
 def _begin_anew_under_new_settings(spark: SparkSession, root: str, source: Source, job: JobRun) -> None:
@@ -307,7 +333,7 @@ def _balances(batch: Batch, written: Iterable[Written]) -> list[Balance]:
 def _as_landed(batch: Batch, part: Written) -> list[DataFrame]:
     verdicts = batch.kept.at_hand(taken(part.judged, part.raw.name))
     return [
-        as_landed(verdicts.where(F.col("feed") == name), batch.bronze(name), feed)
+        as_landed(verdicts.where(F.col("feed") == name), batch.bronze(name), feed, batch.member_columns)
         for name, feed in batch.feeds(part.raw).items()
     ]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,19 +112,48 @@ def test_members_are_known_from_their_first_event(spark, lake):
     assert members[KEYS[market.CARL]]["known_on"] == date(2026, 3, 31)  # never seen: the newest day
 
 
-def test_a_raw_id_is_nowhere_but_in_bronze_and_member_identities(spark, lake):
-    work, said = lake
-    identities = {row["member_id"]: row["member_key"] for row in market.rows(spark, work, MEMBER_IDENTITIES)}
-    assert identities == KEYS
-    tables = (*SILVER_TABLES, BATCHES, QUARANTINE, REPLACED, CONSERVATION, JOB_RUNS)
-    for table in tables:
+def tables_that_name(work: Path, members: Iterable[str]) -> list[str]:
+    """The tables whose rows or log hold a raw id, of those that may not."""
+    naming = []
+    for table in (*SILVER_TABLES, BATCHES, QUARANTINE, REPLACED, CONSERVATION, JOB_RUNS):
         path = market.path_of(work, table)
         if table != MEMBER_IDENTITIES and path.is_dir():
             held = DeltaTable(path).to_pyarrow_dataset().to_table().to_pylist()
             log = "".join(file.read_text() for file in (path / "_delta_log").glob("*.json"))
-            assert not any(name in str(held) + log for name in KEYS), table.name
+            naming += [table.name] * any(name in str(held) + log for name in members)
+    return naming
+
+
+def test_a_raw_id_is_nowhere_but_in_bronze_and_member_identities(spark, lake):
+    work, said = lake
+    identities = {row["member_id"]: row["member_key"] for row in market.rows(spark, work, MEMBER_IDENTITIES)}
+    assert identities == KEYS
+    assert tables_that_name(work, KEYS) == []
     assert not any(name in said for name in KEYS)
     assert "11 rows of order_lines" in said
+
+
+def test_a_feed_of_other_things_in_the_members_files_names_no_member(spark, secret, tmp_path):
+    """The products are those of the order lines, which hold the member's id too."""
+    products = {"product_id": "product_id", "category": "store", "is_recommendable": "member_id is not null"}
+    feeds = {
+        "products": {"table": "raw_products", "files": ["orders*.csv"], "columns": products},
+        "orders": market.SOURCE["feeds"]["orders"],
+    }
+    settings = {"feeds": feeds, "lacks": [*market.SOURCE["lacks"], "demographics"]}
+    lines = [f"o{n},{market.ANNA},{product},2026-03-01 10:00:00,1,100,s1" for n, product in enumerate(["fig", "fig"])]
+    market.write_orders(tmp_path / "landing" / "orders.csv", [*lines, f"o2,{market.BERT},,2026-03-01 10:00:00,1,1,s1"])
+    market.landed(spark, tmp_path, tmp_path / "landing", **settings)
+    market.cleaned(spark, tmp_path, **settings)
+
+    assert market.ANNA in str(market.bronze(spark, tmp_path, "products"))
+    aside = [r for t in (QUARANTINE, REPLACED) for r in market.rows(spark, tmp_path, t) if r["table"] == "raw_products"]
+    shown = {row["rule"]: json.loads(row["row"]) for row in aside}
+    assert shown == {
+        "exact_duplicate": {"product_id": "fig", "store": "s1"},
+        "missing_product_id": {"store": "s1"},
+    }
+    assert tables_that_name(tmp_path, KEYS) == []
 
 
 def test_a_row_that_was_taken_out_is_shown_with_the_pseudonym(spark, lake):
@@ -140,12 +171,13 @@ def test_a_row_that_was_taken_out_is_shown_with_the_pseudonym(spark, lake):
 
 @pytest.fixture(scope="module")
 def second(spark, lake, lines):
-    """A night later: a line again, a return, a catalogue of which one product changed."""
+    """A night later: a line again, one with another quantity, a return, a catalogue of which one product changed."""
     work, folder = lake[0], lake[0] / "second"
     market.write_orders(
         folder / "orders.csv",
         [
             f"o0,{market.ANNA},apple,2026-03-01 10:00:00,2,200,s1",
+            f"o1,{market.ANNA},pear,2026-03-01 23:30:00,2,300,s1",
             f"r7,{market.BERT},pear,2026-04-01 10:00:00,-3,-300,s1",
             f"o20,{market.BERT},pear,2026-04-02 10:00:00,1,100,s1",
         ],
@@ -163,7 +195,17 @@ def test_a_later_batch_adds_only_what_it_brings(spark, second, lines):
     assert (found["r7"]["corrects"], found["r7"]["day"]) == (lines["o4"]["line_key"], date(2026, 3, 7))
     assert (found["r7"]["known_on"], found["o20"]["category"]) == (date(2026, 4, 2), "sour")
     rules = {row["rule"] for row in market.rows(spark, second, REPLACED) if row["batch_no"] == 2}
-    assert rules == {"landed_before", "unchanged"}
+    assert rules == {"landed_before", "restated", "unchanged"}
+
+
+def test_a_line_that_a_later_batch_says_otherwise_is_counted_apart_and_the_first_stands(spark, second, lines):
+    restated = [row for row in market.rows(spark, second, REPLACED) if row["rule"] == "restated"]
+    assert [(row["position"], row["replaced_by"]) for row in restated] == [(1, str(lines["o1"]["line_key"]))]
+    counts = {(row["table"], row["batch_no"]): row["rules"] for row in market.rows(spark, second, CONSERVATION)}
+    assert {name: counts["raw_orders", 2].get(name) for name in ("restated", "landed_before")} == {
+        "restated": 1,
+        "landed_before": 1,
+    }
 
 
 def test_versions_are_added_where_something_changed(spark, second):
@@ -249,3 +291,30 @@ def test_one_pseudonym_for_two_members_is_refused(spark, secret, tmp_path, monke
     monkeypatch.setattr(clean, "member_key", lambda member_id, secret: F.lit(1).cast("long"))
     with pytest.raises(Refused, match="same member_key"):
         market.cleaned(spark, tmp_path)
+
+
+def test_another_secret_than_the_lakes_is_refused_before_anything_is_written(spark, small, monkeypatch):
+    market.cleaned(spark, small)
+    market.write_orders(small / "second" / "orders.csv", [f"o9,{market.ANNA},apple,2026-03-03 10:00:00,1,100,s1"])
+    market.landed(spark, small, small / "second")
+    changed = [{"name": "new", "table": "raw_orders", "says": "settings may change too", "when": "quantity = 0"}]
+    held = (*SILVER_TABLES, CONSERVATION)
+    before = [market.rows(spark, small, table) for table in held if market.path_of(small, table).is_dir()]
+    file = small / "secrets" / "member_key_secret"
+
+    monkeypatch.delenv("TENURE_MEMBER_KEY_SECRET")
+    with pytest.raises(Refused, match=r"is gone: set TENURE_MEMBER_KEY_SECRET .* or write it into .*member_key_secret"):
+        market.cleaned(spark, small)
+    assert not file.exists()
+    monkeypatch.setenv("TENURE_MEMBER_KEY_SECRET", "another")
+    for settings in ({}, {"rules": changed}):
+        with pytest.raises(Refused, match=r"differs from the one .* set TENURE_MEMBER_KEY_SECRET to the one"):
+            market.cleaned(spark, small, **settings)
+
+    after = [market.rows(spark, small, table) for table in held if market.path_of(small, table).is_dir()]
+    assert after == before
+    monkeypatch.delenv("TENURE_MEMBER_KEY_SECRET")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(market.SECRET)
+    assert market.cleaned(spark, small) == (2,)
+    assert len(market.rows(spark, small, MEMBER_IDENTITIES)) == 2

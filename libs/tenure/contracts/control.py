@@ -10,7 +10,7 @@ _RULE = Column(name="rule", kind=Kind.TEXT, says="the rule that decided")
 _ROW = Column(
     name="row",
     kind=Kind.TEXT,
-    says="the row as it landed, as JSON, the member's id replaced by the member_key",
+    says="the row as it landed, as JSON, in the columns that its feed reads; the member's id is the member_key",
 )
 _SOURCE_FILE = Column(name="source_file", kind=Kind.TEXT, says="the landing file, relative to the source's folder")
 

@@ -13,6 +13,7 @@ POSITIVE_RETURN = "positive_return"
 EXACT_DUPLICATE = "exact_duplicate"
 KEY_DUPLICATE = "key_duplicate"
 LANDED_BEFORE = "landed_before"
+RESTATED = "restated"
 UNCHANGED = "unchanged"
 TAKEN_BACK_SAME_DAY = "taken_back_same_day"
 RETURN_WITHOUT_SALE = "return_without_sale"
@@ -41,6 +42,8 @@ RULES: Mapping[str, str] = {
     KEY_DUPLICATE: "the batch holds another row with the same key before it; dropped for that one",
     LANDED_BEFORE: "an earlier batch brought a row with the same key (a version: for the same day, saying the same); "
     "dropped for that one",
+    RESTATED: "an earlier batch brought a row with the same key and another quantity or other money; the first one "
+    "stands, dropped for that one",
     UNCHANGED: "a version that says what the version before it says; dropped for that one",
     TAKEN_BACK_SAME_DAY: "a sale and the return of all of it, both known on one day: together they come to nothing",
     RETURN_WITHOUT_SALE: "a return of something that the member had not bought, or not as much; quarantined",

@@ -8,10 +8,18 @@ import secrets
 import tempfile
 from pathlib import Path
 
-from tenure.errors import WrongInput
+from tenure.errors import Refused, WrongInput
 
 MEMBER_KEY = "member_key_secret"  # under which shop ids become pseudonyms
 SERVING_TOKEN = "serving_token"  # noqa: S105  a name: which callers of the service show
+
+
+def how_to_put_back(name: str, folder: str | Path) -> str:
+    """What to do where a secret is gone or another one."""
+    return (
+        f"set {_variable(name)} to the one that the lake was made with, or write it into {Path(folder) / name}; if "
+        "nobody has it any more, make a new lake from the landing files (another env.work)"
+    )
 
 
 def read_secret(name: str, folder: str | Path) -> str:
@@ -20,22 +28,27 @@ def read_secret(name: str, folder: str | Path) -> str:
     Raises:
         WrongInput: if it is in neither place, or the file is empty: what is keyed with nothing, anyone can compute.
     """
-    variable = f"TENURE_{name.upper()}"
-    if value := os.environ.get(variable):
+    if value := os.environ.get(_variable(name)):
         return value
     path = Path(folder) / name
     if not path.is_file():
-        raise WrongInput(f"no secret {name}: set {variable} or write the file {path}")
+        raise WrongInput(f"no secret {name}: set {_variable(name)} or write the file {path}")
     if not (secret := path.read_text(encoding="utf-8").strip()):
         raise WrongInput(f"{path} is empty: write the secret into it, or remove it")
     return secret
 
 
-def make_secret(name: str, folder: str | Path) -> str:
-    """The secret ``name``, made at first use: 256 random bits in a file that only its owner reads."""
+def make_secret(name: str, folder: str | Path, *, is_in_use: bool = False) -> str:
+    """The secret ``name``, made at first use: 256 random bits in a file that only its owner reads.
+
+    Raises:
+        Refused: if it is nowhere though it ``is_in_use``: another one would not tell what this one told.
+    """
     path = Path(folder) / name
-    if os.environ.get(f"TENURE_{name.upper()}") or path.exists():
+    if os.environ.get(_variable(name)) or path.exists():
         return read_secret(name, folder)
+    if is_in_use:
+        raise Refused(f"the secret {name}, which is in use, is gone: {how_to_put_back(name, folder)}")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # mkstemp's files are their owner's alone. Linked whole into its place: nobody reads half a secret.
     handle, made = tempfile.mkstemp(dir=path.parent)
@@ -47,3 +60,7 @@ def make_secret(name: str, folder: str | Path) -> str:
     finally:
         Path(made).unlink()
     return read_secret(name, folder)
+
+
+def _variable(name: str) -> str:
+    return f"TENURE_{name.upper()}"

@@ -167,19 +167,24 @@ def without_repeats(rows: DataFrame, kept: Kept, key: str, whole: str) -> DataFr
     ).drop("first_position", "first_whole", "times")
 
 
-def without_known(rows: DataFrame, kept: Kept, known: DataFrame, key: str) -> DataFrame:
+def without_known(rows: DataFrame, kept: Kept, known: DataFrame, key: str, said: Sequence[str] = ()) -> DataFrame:
     """Rows that were kept though an earlier batch brought their ``key`` are duplicates.
 
-    ``known`` holds silver's keys.
+    Args:
+        known: silver's keys of earlier batches, with ``said``.
+        said: the columns in which a row that says something else is told from one that came again; few and narrow, as
+            they are read of everything that silver holds.
     """
     if known.isEmpty():
         return rows
+    says = hashed(*said) if said else F.lit(0).cast("long")
     new = rows.where(F.col("fate").isNull()).select(key)
-    before = kept.at_hand(known.join(new, key, "left_semi").select(key, F.lit(True).alias("is_known")).distinct())
-    is_known = F.col("fate").isNull() & F.col("is_known")
-    return _dropped(
-        rows.join(before, key, "left"), is_known, F.lit(rules.LANDED_BEFORE), F.col(key).cast("string")
-    ).drop("is_known")
+    same = known.join(new, key, "left_semi").select(key, says.alias("says"))
+    before = kept.at_hand(same.groupBy(key).agg(F.min("says").alias("said_before")))
+    is_known = F.col("fate").isNull() & F.col("said_before").isNotNull()
+    rule = F.when(says == F.col("said_before"), rules.LANDED_BEFORE).otherwise(rules.RESTATED)
+    joined = rows.join(before, key, "left")  # at most one key each
+    return _dropped(joined, is_known, rule, F.col(key).cast("string")).drop("said_before")
 
 
 def without_unchanged(rows: DataFrame, before: DataFrame, of: str, whole: str) -> DataFrame:

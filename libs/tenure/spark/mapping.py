@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -178,13 +178,14 @@ def _setting(expression: str, kind: Kind) -> Column:
     return F.expr(expression).cast(spark_type(kind))
 
 
-def read_columns(bronze: DataFrame, expression: str) -> list[str]:
-    """The landed columns that an expression reads: those without which it cannot be evaluated."""
+def read_columns(bronze: DataFrame, expressions: Iterable[str]) -> list[str]:
+    """The landed columns that expressions read: those without which they cannot be evaluated."""
     landed = bronze.select(f"{LANDED}.*")
+    columns = [F.expr(expression) for expression in expressions]
 
     def is_needed(name: str) -> bool:
         try:
-            landed.drop(name).select(F.expr(expression))
+            landed.drop(name).select(*columns)
         except AnalysisException:
             return True
         return False

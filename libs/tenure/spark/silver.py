@@ -32,6 +32,7 @@ from tenure.spark.mapping import DECLARED_KNOWN_ON
 from tenure.spark.returns import corrected
 
 _ALWAYS_KNOWN = date(1970, 1, 1)
+_AMOUNTS = ("quantity", "paid_minor", "discount_minor", "coupon_minor")
 _VERDICT = ("fate", "rule", "replaced_by", "feed", "whole")
 
 
@@ -97,7 +98,7 @@ def orders(
         .select(*ORDER_LINES.names, *_VERDICT)
     )
     once = lines.transform(without_repeats, kept, "line_key", "whole").transform(
-        without_known, kept, before, "line_key"
+        without_known, kept, before, "line_key", _AMOUNTS
     )
     return once if Has.RETURNS in source.lacks else once.transform(corrected, kept, before)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tenure.errors import WrongInput
+from tenure.errors import Refused, WrongInput
 from tenure.privacy.secrets import MEMBER_KEY, make_secret, read_secret
 
 
@@ -31,6 +31,17 @@ def test_a_secret_is_made_once_and_read_by_its_owner_alone(tmp_path: Path) -> No
     assert stat.S_IMODE((tmp_path / "secrets" / MEMBER_KEY).stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
     assert [path.name for path in (tmp_path / "secrets").iterdir()] == [MEMBER_KEY]
+
+
+def test_in_the_place_of_a_secret_in_use_none_is_made(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        make_secret(MEMBER_KEY, tmp_path, is_in_use=True)
+    assert str(refused.value) == (
+        "the secret member_key_secret, which is in use, is gone: set TENURE_MEMBER_KEY_SECRET to the one that the lake "
+        f"was made with, or write it into {tmp_path}/member_key_secret; if nobody has it any more, make a new lake "
+        "from the landing files (another env.work)"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_secrets_differ(tmp_path: Path) -> None:
