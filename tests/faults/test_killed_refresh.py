@@ -17,8 +17,10 @@ from tests.jobs import kiosk
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 400
 EVERY_TABLE = (
-    *("bronze/raw_products", "bronze/raw_orders", "control/batches"),
-    *("silver/products", "silver/order_lines", "silver/campaign_touches", "silver/members", "silver/member_identities"),
+    *("bronze/raw_members", "bronze/raw_campaigns", "bronze/raw_touches", "bronze/raw_products", "bronze/raw_orders"),
+    "control/batches",
+    *("silver/products", "silver/order_lines", "silver/campaigns", "silver/campaign_touches", "silver/members"),
+    "silver/member_identities",
     *("control/quarantine", "control/replaced", "control/conservation"),
     *("gold/member_days", "gold/member_totals", "gold/member_features", "gold/member_events", "gold/interactions"),
     "gold/labels",
@@ -68,6 +70,20 @@ def test_readers_see_the_release_before_and_the_next_refresh_finishes(spark, fol
     assert kiosk.release_id(work) == kiosk.release_id(first)
     assert kiosk.everything(work) == kiosk.everything(first)
     assert kiosk.refreshed(spark, work, landed, kiosk.SECOND) > kiosk.release_id(first)
+    assert kiosk.everything(work) == kiosk.everything(second)
+
+
+def test_killed_right_after_the_row_of_releases_the_night_stands_whole(spark, folder, tmp_path):
+    first, second = (kiosk.lake_after(spark, nights, folder) for nights in (1, 2))
+    landed, work = kiosk.landed(1, folder), tmp_path / "work"
+    shutil.copytree(first, work)
+
+    killed_after("control/releases", work, landed, tmp_path / "refresh.yaml")
+
+    stands = kiosk.release_id(work)
+    assert stands > kiosk.release_id(first)
+    assert kiosk.everything(work) == kiosk.everything(second)
+    assert kiosk.refreshed(spark, work, landed, kiosk.SECOND) == stands  # nothing is new
     assert kiosk.everything(work) == kiosk.everything(second)
 
 

@@ -121,7 +121,7 @@ x1,,bread,2026-02-01 12:00:00,1,300
     campaigns="spring,2026-01-30,2026-02-20\n",
     touches="ann,spring,targeted,\nbob,spring,targeted,\nann,spring,redeemed,2026-02-03\n",
 )
-# Eve and tea are new, Eve registers on the day on which she is seen, Ann is a year older;
+# Eve, tea and a campaign of the summer are new, Eve registers on the day on which she is seen, Ann is a year older;
 # Bob's line of 5 February comes late; Ann's gas and Dan's second bread are taken back.
 SECOND = Night(
     """\
@@ -134,6 +134,7 @@ r2,dan,bread,2026-02-15 12:00:00,-1,-300
     products="product_id,name,category,since\ntea,Tea,food,2026-02-16\n",
     arrived_on=date(2026, 2, 16),
     members="eve,2026-02-12,20\nann,2026-01-01,31\n",
+    campaigns="summer,2026-06-01,2026-06-30\n",
     touches="bob,spring,redeemed,2026-02-14\nann,spring,targeted,\n",
 )
 # Milk becomes fuel, which must not move what was sold before; Fay is new.
