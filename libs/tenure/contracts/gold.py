@@ -1,7 +1,8 @@
 """What is learnt from and answered with: point in time, keyed by member, partitioned by bucket.
 
 Days and windows: a feature "in the N days before as_of" reads days with ``as_of - N <= day < as_of`` of which we knew
-before ``as_of``. ``newest_known_on`` of a row is the newest knowledge that went into it.
+before ``as_of``. ``newest_known_on`` of a row is the newest knowledge that went into it; a table that has a row for
+every time when more was known (member_days, member_totals, member_events, interactions) calls it ``known_on``.
 """
 
 from __future__ import annotations
