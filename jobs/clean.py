@@ -357,9 +357,10 @@ def _count_rules(rows: DataFrame, by_rule: dict[str, dict[str, int]], reasons: d
     is_reason = (F.col("fate") == QUARANTINED) & (F.col("name") == F.col("rule"))
     found = rows.select("table", "fate", "rule", names).groupBy("table", "name")
     for row in found.agg(F.count("*").alias("rows"), F.count_if(is_reason).alias("sent")).collect():
-        counts, sent = by_rule[row["table"]], reasons[row["table"]]
+        counts = by_rule[row["table"]]
         counts[row["name"]] = counts.get(row["name"], 0) + row["rows"]
-        sent |= {row["name"]: row["sent"]} if row["sent"] else {}
+        if row["sent"]:
+            reasons[row["table"]][row["name"]] = row["sent"]
 
 
 def _balance(

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What a cluster needs, in dist/: the wheel, the same as a .zip for spark-submit --py-files (executors refuse a .whl),
-# the entry points with their settings, the JVM's jars, and the locked requirements of each extra; those of dev are for a machine that runs the tests.
+# the entry points with their settings, the JVM's jars, and the locked requirements of each extra; those of dev are for a
+# machine that runs the tests.
 #
 #     bash infra/local/dist.sh dist
 set -euo pipefail

@@ -95,7 +95,7 @@ def test_one_job_at_a_time_writes_to_a_lake(spark, tmp_path):
         assert market.landed(spark, tmp_path, tmp_path / "landing")  # as a refresh does, which holds the lake
 
 
-def refused(spark, work: Path, match: str, **settings) -> None:
+def assert_refused(spark, work: Path, match: str, **settings) -> None:
     """The landing is refused with that sentence; no batch arrived, and the landing files are as they were."""
     before = {path: path.read_bytes() for path in (work / "landing").rglob("*") if path.is_file()}
     batches = market.number_of_rows(spark, work, BATCHES)
@@ -107,17 +107,17 @@ def refused(spark, work: Path, match: str, **settings) -> None:
 
 def test_an_empty_folder_says_which_files_it_wants(spark, tmp_path):
     (tmp_path / "landing").mkdir()
-    refused(spark, tmp_path, r"holds none of members\*\.jsonl, .*orders\*\.csv: put the landing files there")
+    assert_refused(spark, tmp_path, r"holds none of members\*\.jsonl, .*orders\*\.csv: put the landing files there")
 
 
 def test_no_folder_at_all_says_so(spark, tmp_path):
-    refused(spark, tmp_path, r"landing is no folder; name the folder of its landing files")
+    assert_refused(spark, tmp_path, r"landing is no folder; name the folder of its landing files")
 
 
 def test_a_missing_column_is_named_beside_those_that_landed(spark, tmp_path):
     (tmp_path / "landing").mkdir()
     (tmp_path / "landing" / "orders.csv").write_text("order_id,product_id,at,quantity,paid,store\n")
-    refused(
+    assert_refused(
         spark, tmp_path, r"member_id cannot be made of 'member_id' .*these columns landed: order_id, product_id, at"
     )
 
@@ -126,7 +126,9 @@ def test_a_truncated_parquet_file_is_named(spark, tmp_path):
     market.write_products(tmp_path / "landing" / "products.parquet", market.PRODUCTS)
     whole = (tmp_path / "landing" / "products.parquet").read_bytes()
     (tmp_path / "landing" / "products.parquet").write_bytes(whole[: len(whole) // 2])
-    refused(spark, tmp_path, r"products\.parquet is no whole Parquet file, it may have been cut off: bring it again")
+    assert_refused(
+        spark, tmp_path, r"products\.parquet is no whole Parquet file, it may have been cut off: bring it again"
+    )
 
 
 def test_a_damaged_parquet_page_is_refused(spark, tmp_path):
@@ -135,12 +137,14 @@ def test_a_damaged_parquet_page_is_refused(spark, tmp_path):
     whole = bytearray(path.read_bytes())
     whole[4:60] = b"\xff" * 56
     path.write_bytes(bytes(whole))
-    refused(spark, tmp_path, r"feed products \(products\.parquet\): a file cannot be read; repair it or take it away")
+    assert_refused(
+        spark, tmp_path, r"feed products \(products\.parquet\): a file cannot be read; repair it or take it away"
+    )
 
 
 def test_another_encoding_is_asked_for(spark, tmp_path):
     market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER.replace("s1", "caf\udce9")] * 3)
-    refused(
+    assert_refused(
         spark, tmp_path, r"3 of 3 rows hold bytes that are no UTF-8; say the files' encoding", quarantine_limit=0.05
     )
     feed = market.SOURCE["feeds"]["orders"] | {"encoding": "ISO-8859-1"}
@@ -151,7 +155,7 @@ def test_another_encoding_is_asked_for(spark, tmp_path):
 def test_an_empty_file_is_named(spark, tmp_path):
     (tmp_path / "landing").mkdir()
     (tmp_path / "landing" / "orders.csv").touch()
-    refused(spark, tmp_path, r"orders\.csv is empty: it needs a first line that names its columns")
+    assert_refused(spark, tmp_path, r"orders\.csv is empty: it needs a first line that names its columns")
 
 
 def test_a_column_of_another_type_than_before_is_refused(spark, tmp_path):
@@ -159,7 +163,7 @@ def test_a_column_of_another_type_than_before_is_refused(spark, tmp_path):
     assert market.landed(spark, tmp_path, tmp_path / "landing")
     names = {"name": ["Apple"], "kind": ["sweet"], "since": ["2026-01-01"]}
     pq.write_table(pa.table({"id": [7.5], **names}), tmp_path / "landing" / "products.parquet")
-    refused(spark, tmp_path, r"a column has another type than before; convert the file to the earlier type")
+    assert_refused(spark, tmp_path, r"a column has another type than before; convert the file to the earlier type")
 
 
 def test_an_expression_of_a_wrong_type_is_refused(spark, tmp_path):
@@ -167,7 +171,7 @@ def test_an_expression_of_a_wrong_type_is_refused(spark, tmp_path):
     feed = market.SOURCE["feeds"]["orders"]
     wrong = feed | {"columns": feed["columns"] | {"is_return": "array(at)"}}
     feeds = market.SOURCE["feeds"] | {"orders": wrong}
-    refused(spark, tmp_path, r"is_return cannot be made of 'array\(at\)'", feeds=feeds)
+    assert_refused(spark, tmp_path, r"is_return cannot be made of 'array\(at\)'", feeds=feeds)
 
 
 RULE = {"name": "odd", "table": "raw_orders", "says": "odd", "when": "quantity = 3"}
@@ -192,7 +196,7 @@ GAP = {"table": "raw_orders", "column": "store_id", "rule": "odd"}
 )
 def test_a_rule_that_cannot_be_evaluated_is_refused_before_anything_is_written(spark, tmp_path, settings, sentence):
     market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
-    refused(spark, tmp_path, rf"^rule odd: {sentence}.*; correct it in the source's YAML$", **settings)
+    assert_refused(spark, tmp_path, rf"^rule odd: {sentence}.*; correct it in the source's YAML$", **settings)
     assert not (tmp_path / "lake" / "bronze").exists()
 
 

@@ -45,7 +45,7 @@ def fitted(work: Callable[[Group], None], folder: Path, scale: Scale) -> Progres
         return Progress.read(checkpoint)
 
 
-def same(ours: Progress, theirs: Progress) -> None:
+def assert_same(ours: Progress, theirs: Progress) -> None:
     for one, other in zip(ours.fitted, theirs.fitted, strict=True):
         np.testing.assert_array_equal(one.product, other.product)
         np.testing.assert_allclose(one.factors, other.factors, atol=2e-4)
@@ -60,7 +60,7 @@ def test_two_workers_come_to_the_factors_of_one(release: Release, undisturbed: P
     def work(group: Group) -> None:
         Worker.of(CONFIG, release, group).fit()
 
-    same(fitted(work, tmp_path, TWO), undisturbed)
+    assert_same(fitted(work, tmp_path, TWO), undisturbed)
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -72,7 +72,7 @@ def test_a_killed_worker_changes_nothing_but_the_time(release: Release, undistur
 
     again = fitted(work, tmp_path, TWO)
     assert marker.exists()
-    same(again, undisturbed)
+    assert_same(again, undisturbed)
 
 
 @pytest.mark.gpu
@@ -85,4 +85,4 @@ def test_nccl_with_one_rank_comes_to_the_factors_of_the_cpu(
         assert torch.distributed.get_backend() == "nccl"
         Worker.of(CONFIG, release, group).fit()
 
-    same(fitted(work, tmp_path, Scale(workers=1, gpus_per_worker=1)), undisturbed)
+    assert_same(fitted(work, tmp_path, Scale(workers=1, gpus_per_worker=1)), undisturbed)

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import pytest
+from tests.corner_shop import SHOP
 
 from tenure.contracts.gold import contract_fingerprint
-from tenure.contracts.shop import Shop, shop_from_json, shop_to_json
+from tenure.contracts.shop import shop_from_json, shop_to_json
 from tenure.contracts.table import Has
-
-SHOP = Shop(
-    name="corner",
-    currency="EUR",
-    calendar="Europe/Berlin",
-    windows_days=(7, 28, 84),
-    activity_days=84,
-    horizon_days=28,
-    first_as_of=date(2026, 1, 4),
-    as_of_every_days=14,
-    buckets=4,
-    categories=("bakery",),
-)
 
 
 @pytest.mark.parametrize(
