@@ -20,7 +20,7 @@ from tenure.contracts.table import Has
         {"windows_days": (7, 28, 91)},
         {"windows_days": (7, 84)},
         {"activity_days": 91},
-        {"categories": ("bakery", "drinks")},
+        {"categories": ("bakery",)},
         {"lacks": (Has.DISCOUNTS,)},
         {"buckets": 8},
         {"calendar": "Europe/London"},
