@@ -12,6 +12,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -57,10 +59,14 @@ def run(config: ScoreMembers) -> None:
     _connect(env)
     churn, recommender = _champions(env, chosen, config.workers)
     device = "cuda" if config.workers.gpus else "cpu"
+    day = f"as_of = DATE '{chosen.newest_as_of}'"
     arguments: dict[str, Any] = {"release": chosen, "chosen": churn, "device": device}
-    _replace(ChurnOfBuckets, arguments, config, chosen, where=f"task = 'churn' and {_day(chosen)}")
+    scores = partial(_replace, ChurnOfBuckets, arguments, config, where=f"task = 'churn' and {day}")
     arguments = {"release": chosen, "chosen": recommender, "k": config.k, "device": device}
-    _replace(ItemsOfBuckets, arguments, config, chosen, where=_day(chosen))
+    items = partial(_replace, ItemsOfBuckets, arguments, config, where=day)
+    with ThreadPoolExecutor() as both:  # neither waits for the other's processes to start
+        for replaced in [both.submit(scores), both.submit(items)]:
+            replaced.result()
 
 
 def _connect(env: Env) -> None:
@@ -85,13 +91,12 @@ def _replace(
     scorer: type[ChurnOfBuckets | ItemsOfBuckets],
     arguments: dict[str, Any],
     config: ScoreMembers,
-    chosen: Release,
     where: str,
 ) -> None:
     """Scores every bucket and puts the answers in the place of those that ``where`` describes, in one commit."""
-    workers = config.workers
-    buckets = ray.data.from_items([{"bucket": bucket} for bucket in range(chosen.shop.buckets)])
-    answers = buckets.repartition(chosen.shop.buckets).map_batches(
+    workers, count = config.workers, arguments["release"].shop.buckets
+    buckets = ray.data.from_items([{"bucket": bucket} for bucket in range(count)])
+    answers = buckets.repartition(count).map_batches(
         scorer,
         fn_constructor_kwargs=arguments,
         batch_size=1,
@@ -125,10 +130,6 @@ class _Counted:
         for block in self._answers.iter_batches(batch_format="pyarrow", batch_size=None):
             self.rows += block.num_rows
             yield from block.cast(self.schema).to_batches()
-
-
-def _day(chosen: Release) -> str:
-    return f"as_of = DATE '{chosen.newest_as_of}'"
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ TWO = Scale(workers=2, cpus_per_worker=0.5, max_failures=1)
 CONFIG = FitFactors(
     env=Env(),
     min_members=3,
+    checkpoint_seconds=0,
     als=Als(factors=8, regularization=5.0, sweeps=3),
     choices=Choices(popularity_days=(365,), popularity_weights=(0.1,), favourites_weights=(4.0,)),
 )

@@ -35,7 +35,7 @@ class VisitEncoder(nn.Module):
             max_position_embeddings=inputs.max_events + 1,
             type_vocab_size=1,
             hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout,
+            attention_probs_dropout_prob=0.0,  # with it, torch has no fused attention: the matrices are written out
         )
         self.bert = BertModel(config, add_pooling_layer=False)
         self.bert.embeddings.word_embeddings.requires_grad_(False)  # never read: tokens come as embeddings

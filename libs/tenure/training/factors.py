@@ -9,6 +9,7 @@ Shapes: N members of this worker, I items of the catalogue, D factors.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -30,7 +31,7 @@ from tenure.training.exchange import deal, gathered_rows, total
 from tenure.training.factors_judge import Answer, FactorsJudge, K, truth
 from tenure.training.factors_progress import PERIODS, Fitted, Progress
 from tenure.training.factors_settings import Als, FitFactors
-from tenure.training.group import Group, gathered
+from tenure.training.group import Group, decided, gathered
 from tenure.training.purchases import Net, Products, Purchases, read_products, read_purchases
 
 log = logging.getLogger(__name__)
@@ -145,10 +146,13 @@ class Worker:
         items = catalogue(self.config, self.products, self.purchases, period.known_before, self.group)
         histories = self._histories(self.purchases.net(period.known_before), items)
         part = shard(histories, self.config.als, len(items.product), self.group)
+        saved_at = time.monotonic()
         for step in self._sweeps(part, progress):
             progress = step
-            if progress.sweeps < self.config.als.sweeps:  # the last one is saved with what it came to
+            is_last = progress.sweeps == self.config.als.sweeps  # it is saved with what it came to
+            if not is_last and decided(time.monotonic() - saved_at >= self.config.checkpoint_seconds):
                 self.group.save({"period": period.name, "sweep": progress.sweeps}, progress.write)
+                saved_at = time.monotonic()
         done = self._fitted(period, items, histories, part, progress)
         progress = Progress((*progress.fitted, done))
         self.group.save({"period": period.name, "objective": done.objective}, progress.write)

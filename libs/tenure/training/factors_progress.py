@@ -1,4 +1,4 @@
-"""What a training of factors has come to: written as a checkpoint after every sweep, read by whoever goes on.
+"""What a training of factors has come to: written as a checkpoint every so often, read by whoever goes on.
 
 Shapes: I items of a period's catalogue, D factors.
 """

@@ -57,6 +57,8 @@ def trained(work: Callable[[Group], None], name: str, env: Env, scale: Scale) ->
     from ray.train.torch import TorchConfig, TorchTrainer
 
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # with it, Ray says every line of a worker twice
+    # It tells workers that their node will be taken away; the loops save every so often and ask nobody.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     storage = Path(env.work) / "training"
     run = f"{name}-{uuid4().hex[:8]}"  # Ray resumes a name it knows without a word
     uses_gpu = scale.gpus_per_worker > 0

@@ -39,6 +39,7 @@ def settings(work: Path) -> FitFactors:
     return FitFactors(
         env=Env(work=str(work)),
         min_members=3,
+        checkpoint_seconds=0,
         als=als,
         choices=choices,
         evaluation=Evaluation(resamples=100),
