@@ -21,16 +21,15 @@ import ray
 from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError
 from pydantic import Field
-from ray.exceptions import RayTaskError
 
 from tenure.config.command import command
 from tenure.config.env import Env
 from tenure.config.settings import Settings
-from tenure.errors import Busy, TenureError
+from tenure.errors import Busy
 from tenure.lake.layout import table_path
-from tenure.lake.release import Release, release
+from tenure.lake.release import release
 from tenure.lake.schema import arrow
-from tenure.serving.scoring import Chosen, ChurnOfBuckets, ItemsOfBuckets, choose
+from tenure.serving.scoring import ChurnOfBuckets, ItemsOfBuckets, choose
 
 log = logging.getLogger("score_members")
 
@@ -56,8 +55,9 @@ class ScoreMembers(Settings):
 def run(config: ScoreMembers) -> None:
     env = config.env
     chosen = release(env.lake_root, config.release_id, env.storage_options)
+    # Who answers is decided once, here: processes that decided for themselves could come to different versions.
+    churn, recommender = (choose(env.registry_root, task, chosen) for task in ("churn", "recommender"))
     _connect(env)
-    churn, recommender = _champions(env, chosen, config.workers)
     device = "cuda" if config.workers.gpus else "cpu"
     day = f"as_of = DATE '{chosen.newest_as_of}'"
     arguments: dict[str, Any] = {"release": chosen, "chosen": churn, "device": device}
@@ -75,16 +75,6 @@ def _connect(env: Env) -> None:
         address = None if os.environ.get("RAY_ADDRESS") else env.ray_address or "local"
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     logging.getLogger("ray.data").setLevel(logging.WARNING)
-
-
-def _champions(env: Env, chosen: Release, workers: Workers) -> list[Chosen]:
-    """What answers for the release, tried out where it will run: the driver needs no model, and the processes that
-    loaded one are the ones that score with it."""
-    look = ray.remote(num_cpus=workers.cpus, num_gpus=workers.gpus)(choose)
-    try:
-        return ray.get([look.remote(env.registry_root, task, chosen) for task in ("churn", "recommender")])
-    except RayTaskError as error:
-        raise error.cause if isinstance(error.cause, TenureError) else error from None
 
 
 def _replace(
