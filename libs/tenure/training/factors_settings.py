@@ -40,6 +40,6 @@ class FitFactors(Settings):
     als: Als = Als()
     choices: Choices = Choices()
     scale: Scale = Scale(workers=2)
-    checkpoint_seconds: float = Field(default=20.0, ge=0)  # within a period; Ray hears of one every two seconds at most
+    checkpoint_seconds: float = Field(default=20.0, ge=0)  # within a period, where sweeps are slow
     evaluation: Evaluation = Evaluation()
     again: bool = False  # train also where the candidate came of the same release, code and settings

@@ -57,6 +57,8 @@ def trained(work: Callable[[Group], None], name: str, env: Env, scale: Scale) ->
     from ray.train.torch import TorchConfig, TorchTrainer
 
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # with it, Ray says every line of a worker twice
+    # A report waits for the next look at its worker, and so does the end of a training: Ray looks every two seconds.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     # It tells workers that their node will be taken away; the loops save every so often and ask nobody.
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     storage = Path(env.work) / "training"
