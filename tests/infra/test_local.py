@@ -204,6 +204,14 @@ def test_setup_takes_the_oldest_java_that_will_do(tmp_path: Path) -> None:
         assert _bootstrap("java_package", path=f"{tmp_path}:/usr/bin:/bin").stdout == f"openjdk-{taken}-jre-headless\n"
 
 
+def test_setup_finds_libgomp_for_a_user_whose_path_has_no_sbin(tmp_path: Path) -> None:
+    said = "install() { echo wanted; }", "bring_libgomp"
+    assert _bootstrap(*said, path="/usr/bin:/bin").stdout == ""  # LightGBM is here, so it is too
+    (tmp_path / "ldconfig").write_text("#!/bin/sh\necho 'libc.so.6 (libc6,x86-64) => /lib/libc.so.6'\n")
+    (tmp_path / "ldconfig").chmod(0o755)
+    assert _bootstrap(*said, path=f"{tmp_path}:/usr/bin:/bin").stdout == "wanted\n"
+
+
 @pytest.mark.parametrize("target", ["demo", "serve", "ray-up", "ray-down", "clean"])
 def test_a_path_may_have_blanks(target: str) -> None:
     given = {"SOURCE": "my conf/a shop.yaml", "DATA": "my files", "WORK": "my work"}
