@@ -7,8 +7,20 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 work=${1:-var/demo}
 port=${2:-8000}
-trap 'python infra/local/ray_cluster.py stop --work "$work"' EXIT
+serving=
+
+finish() {
+    [[ -z $serving ]] || kill "$serving" 2>/dev/null || true
+    python infra/local/ray_cluster.py stop --work "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
 python infra/local/ray_cluster.py start --work "$work"
 . "$work/ray/client.sh"
 serve start --http-host 127.0.0.1 --http-port "$port"
-serve run ray_apps.serve.members:build config=conf/serve/members.yaml env.work="$work"
+# In the background, for bash hears a signal only while it waits, not while it runs something.
+serve run ray_apps.serve.members:build config=conf/serve/members.yaml env.work="$work" &
+serving=$!
+wait "$serving"

@@ -298,6 +298,8 @@ def _add_failures(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
         named = [(_field_of(one["loc"]), str(one["msg"])) for one in error.errors()[:FIELDS_NAMED]]
+        if named[0][0] == "body" and "json" not in request.headers.get("content-type", ""):
+            named = [("body", "send JSON with the header 'Content-Type: application/json'")]
         says = "; ".join(f"{field}: {message}" for field, message in named)
         return _failure(request, 422, "malformed", says, named[0][0])
 
@@ -305,7 +307,8 @@ def _add_failures(app: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> Response:
         if error.status_code == 400:  # a body that is no JSON at all, or not UTF-8, or nested too deep
             return _failure(request, 422, "malformed", "body: send a JSON object in UTF-8", "body")
-        return _failure(request, error.status_code, "http", str(error.detail), headers=error.headers)
+        says = f"{error.detail}; /openapi.json says what there is"
+        return _failure(request, error.status_code, "http", says, headers=error.headers)
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:

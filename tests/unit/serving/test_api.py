@@ -211,6 +211,12 @@ def test_a_body_that_is_no_request_is_a_422(client: Client, content: bytes) -> N
     assert sent.json()["error"]["field"]
 
 
+def test_json_that_is_not_said_to_be_json_is_told_so(client: Client) -> None:
+    sent = client.send("POST", ITEMS, content=b'{"member_ids": ["m1"]}', headers={"content-type": "text/plain"})
+    assert sent.status_code == 422
+    assert "Content-Type: application/json" in sent.json()["error"]["message"]
+
+
 def test_a_million_characters_are_refused_in_a_sentence(client: Client) -> None:
     assert client.ask(CHURN, member_ids=["x" * 1_000_000]).status_code == 413
     assert client.send("GET", "/v1/members/" + "x" * 10_000).status_code == 422
@@ -332,5 +338,7 @@ def test_the_description_names_every_field_with_its_meaning(client: Client) -> N
 
 
 def test_what_is_not_there_is_told_in_the_same_shape(client: Client) -> None:
-    assert client.send("GET", "/v2/members/m1").json()["error"]["code"] == "http"
+    told = client.send("GET", "/v2/members/m1").json()["error"]
+    assert told["code"] == "http"
+    assert "/openapi.json" in told["message"]
     assert client.send("DELETE", "/v1/members/m1").status_code == 405
