@@ -10,7 +10,8 @@ port=${2:-8000}
 serving=
 
 finish() {
-    [[ -z $serving ]] || kill "$serving" 2>/dev/null || true
+    trap '' INT TERM
+    if [[ -n $serving ]] && kill -INT "$serving" 2>/dev/null; then wait "$serving" || true; fi
     python infra/local/ray_cluster.py stop --work "$work"
 }
 trap finish EXIT
@@ -20,7 +21,9 @@ trap 'exit 143' TERM
 python infra/local/ray_cluster.py start --work "$work"
 . "$work/ray/client.sh"
 serve start --http-host 127.0.0.1 --http-port "$port"
-# In the background, for bash hears a signal only while it waits, not while it runs something.
+# In the background, for bash hears a signal only while it waits, not while it runs something; as a job of its own, for
+# else it would not hear of Ctrl-C.
+set -m
 serve run ray_apps.serve.members:build config=conf/serve/members.yaml env.work="$work" &
 serving=$!
 wait "$serving"
