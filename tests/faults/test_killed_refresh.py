@@ -39,9 +39,9 @@ def commits(work: Path, table: str) -> int:
     return len(list((work / "lake" / table / "_delta_log").glob("*.json")))
 
 
-def killed_after(table: str, work: Path, folder: Path, settings: Path) -> None:
-    """Runs a second night in a process of its own and kills it, and its JVM, when ``table`` has a new commit."""
-    wanted = kiosk.config(work, folder, kiosk.SECOND).model_dump(mode="json", exclude_unset=True)
+def killed_after(table: str, work: Path, folder: Path, settings: Path, night_of: kiosk.Night = kiosk.SECOND) -> None:
+    """Runs a night in a process of its own and kills it, and its JVM, when ``table`` has a new commit."""
+    wanted = kiosk.config(work, folder, night_of).model_dump(mode="json", exclude_unset=True)
     settings.write_text(yaml.safe_dump(wanted))
     before = commits(work, table)
     command = [sys.executable, str(ROOT / "jobs/refresh.py"), "--config", str(settings)]
@@ -89,11 +89,10 @@ def test_killed_right_after_the_row_of_releases_the_night_stands_whole(spark, fo
 
 @pytest.mark.parametrize("table", ["silver/order_lines", "gold/member_features"])
 def test_a_first_refresh_that_was_killed_leaves_no_release_and_the_next_one_finishes(spark, folder, tmp_path, table):
-    landed, work, other = kiosk.landed(1, folder), tmp_path / "work", tmp_path / "other"
-    kiosk.refreshed(spark, other, landed, kiosk.SECOND)
+    first, landed, work = kiosk.lake_after(spark, 1, folder), kiosk.landed(0, folder), tmp_path / "work"
 
-    killed_after(table, work, landed, tmp_path / "refresh.yaml")
+    killed_after(table, work, landed, tmp_path / "refresh.yaml", kiosk.FIRST)
 
     assert not (work / "lake/control/releases").exists()
-    kiosk.refreshed(spark, work, landed, kiosk.SECOND)
-    assert kiosk.everything(work) == kiosk.everything(other)
+    kiosk.refreshed(spark, work, landed, kiosk.FIRST)
+    assert kiosk.everything(work) == kiosk.everything(first)
