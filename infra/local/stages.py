@@ -16,9 +16,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tenure.errors import Refused
+from tenure.errors import TenureError
 
 ENDS_GENTLY_WITHIN_S = 15
+
+
+class StageFailed(TenureError):
+    """A command that did not end well; the exit code is its own."""
+
+    def __init__(self, says: str, returncode: int) -> None:
+        super().__init__(says)
+        self.exit_code = returncode if returncode > 0 else 128 - returncode  # as a shell tells of a signal
 
 
 class Stages:
@@ -34,7 +42,7 @@ class Stages:
         """Runs a command to its end.
 
         Raises:
-            Refused: with the command's own sentence, where it fails.
+            StageFailed: with the command's own sentence, where it fails.
         """
         with self._started(stage, command) as process:
             self._wait(stage, process, until=lambda: process.poll() is not None)
@@ -44,7 +52,7 @@ class Stages:
         """A server that runs while the block does, which is entered when the server is ready.
 
         Raises:
-            Refused: with the server's own sentence, where it ends before.
+            StageFailed: with the server's own sentence, where it ends before.
         """
         with self._started(stage, command) as process:
             self._wait(stage, process, until=is_ready)
@@ -63,7 +71,7 @@ class Stages:
             time.sleep(0.2)
         _erase_line()
         if process.poll():
-            raise Refused(self._sentence(stage, process.returncode))
+            raise StageFailed(self._sentence(stage, process.returncode), process.returncode)
         seconds = time.monotonic() - began
         self.took(stage, seconds)
         print(f"  {stage}: {seconds:.0f} s", flush=True)

@@ -33,12 +33,13 @@ def test_a_stage_is_shown_timed_and_logged(stages, tmp_path: Path, capsys: pytes
     assert set(json.loads((tmp_path / "logs/seconds.json").read_text())) == {"greet"}
 
 
-def test_a_failing_stage_ends_with_its_own_sentence(stages) -> None:
-    from tenure.errors import Refused
+def test_a_failing_stage_ends_with_its_own_sentence_and_exit_code(stages) -> None:
+    from tenure.errors import TenureError
 
     says = "import sys; print('noise'); print('clean.py: no such file', file=sys.stderr); sys.exit(2)"
-    with pytest.raises(Refused, match=r"bad ended with exit code 2: clean\.py: no such file"):
+    with pytest.raises(TenureError, match=r"bad ended with exit code 2: clean\.py: no such file") as failed:
         stages.run("bad", sys.executable, "-c", says)
+    assert failed.value.exit_code == 2
 
 
 def test_a_server_ends_with_its_block_and_with_what_it_started(stages, tmp_path: Path) -> None:

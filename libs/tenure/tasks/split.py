@@ -76,7 +76,7 @@ class ByTime:
 class ByMember:
     """Seven members of ten train, two validate, one judges, by HMAC-SHA256 of the key under ``salt``."""
 
-    salt: str
+    salt: str = field(repr=False)
     shares: Mapping[Part, int] = field(default_factory=lambda: {"train": 7, "validation": 2, "test": 1})
 
     def part(self, member_key: int, as_of: date) -> Part | None:

@@ -15,6 +15,6 @@ def trained_before(registry: Registry, planned: Manifest, *, again: bool) -> tup
         return None
     say(
         f"version {version} of {planned.task} came of this release, code, settings and split: nothing to learn; "
-        "again=true trains"
+        "--again trains"
     )
     return version, read_manifest(registry.folder(planned.task, version))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -110,5 +111,7 @@ def _split(config: FitTask, as_of: Sequence[date], horizon_days: int) -> Split:
     by_time = ByTime(train_until=days.train_until, validation=days.validation, test=days.test)
     if config.split.by == "time":
         return by_time
-    by_member = ByMember(salt=read_secret(MEMBER_KEY, config.env.secrets_folder))
+    # Workers get a key of its own, so that the secret behind all member keys stays in the driver.
+    secret = read_secret(MEMBER_KEY, config.env.secrets_folder).encode()
+    by_member = ByMember(salt=hmac.digest(secret, b"split", "sha256").hex())
     return by_member if config.split.by == "member" else ByBoth(time=by_time, member=by_member)

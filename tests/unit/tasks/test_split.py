@@ -62,5 +62,7 @@ def test_a_part_without_days_is_refused():
         refuse_overlap(TIME, DAYS[:3], horizon_days=28)
 
 
-def test_the_salt_stays_out_of_the_manifest():
-    assert "a secret" not in str(ByBoth(time=TIME, member=MEMBER).says())
+def test_the_salt_stays_out_of_the_manifest_and_of_whatever_shows_a_split():
+    split = ByBoth(time=TIME, member=MEMBER)
+    assert "a secret" not in str(split.says())
+    assert "a secret" not in repr(split)
