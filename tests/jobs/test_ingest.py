@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import contextvars
 import datetime
+import gzip
 from pathlib import Path
 
 import pyarrow as pa
@@ -85,6 +87,18 @@ def test_times_of_nanoseconds_and_names_with_blanks_land(spark, tmp_path):
     assert row["landed"] == {"Order No.": "o0", "at": at}
 
 
+@pytest.mark.parametrize(("suffix", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
+def test_a_compressed_csv_lands_as_the_plain_one_does(spark, tmp_path, suffix, compress):
+    (tmp_path / "landing").mkdir()
+    plain = f"{market.HEADER}{ORDER}\n".encode()
+    (tmp_path / "landing" / f"orders.csv{suffix}").write_bytes(compress(plain))
+    orders = market.SOURCE["feeds"]["orders"] | {"files": [f"*.csv{suffix}"], "format": "by_suffix"}
+    assert market.landed(spark, tmp_path, tmp_path / "landing", feeds=market.SOURCE["feeds"] | {"orders": orders})
+    (row,) = market.bronze(spark, tmp_path, "orders")
+    assert (row["landed"]["order_id"], row["landed"]["store"]) == ("o0", "s1")
+    assert row["source_file"] == f"orders.csv{suffix}"
+
+
 def test_one_job_at_a_time_writes_to_a_lake(spark, tmp_path):
     market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
     another = contextvars.Context()  # nothing of what this run holds
@@ -129,6 +143,23 @@ def test_a_truncated_parquet_file_is_named(spark, tmp_path):
     assert_refused(
         spark, tmp_path, r"products\.parquet is no whole Parquet file, it may have been cut off: bring it again"
     )
+
+
+@pytest.mark.parametrize(
+    ("kept", "sentence"),
+    [
+        (15, r"orders\.csv\.gz is no whole \.gz file, it may have been cut off: bring it again"),
+        (-12, r"feed orders \(orders\.csv\.gz\): a file cannot be read; repair it or take it away"),
+    ],
+    ids=["within its first line", "behind it"],
+)
+def test_a_truncated_compressed_csv_is_named(spark, tmp_path, kept, sentence):
+    (tmp_path / "landing").mkdir()
+    lines = "".join(f"{ORDER.replace('o0', f'o{n}')}{n * 7919}\n" for n in range(20_000))
+    whole = gzip.compress(f"{market.HEADER}{lines}".encode())
+    (tmp_path / "landing" / "orders.csv.gz").write_bytes(whole[:kept])
+    orders = market.SOURCE["feeds"]["orders"] | {"files": ["*.csv.gz"]}
+    assert_refused(spark, tmp_path, sentence, feeds=market.SOURCE["feeds"] | {"orders": orders})
 
 
 def test_a_damaged_parquet_page_is_refused(spark, tmp_path):

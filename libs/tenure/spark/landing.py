@@ -7,14 +7,18 @@ a mapping that is put right needs no second landing.
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
@@ -156,13 +160,14 @@ def read_files(spark: SparkSession, feed: Feed, paths: Sequence[Path]) -> DataFr
     return rows.select(F.struct(*(_quoted(name) for name in names)).alias(LANDED), _FILE, _BLOCK, _PLACE)
 
 
+_COMPRESSED: Mapping[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open}
 _SUFFIXES = {".csv": "csv", ".txt": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 
 
 def _format(feed: Feed, path: Path) -> str:
     if feed.format != "by_suffix":
         return feed.format
-    plain = path.with_suffix("") if path.suffix in (".gz", ".bz2") else path
+    plain = path.with_suffix("") if path.suffix in _COMPRESSED else path
     if plain.suffix not in _SUFFIXES:
         raise WrongInput(f"{path}: no known format; name it {', '.join(_SUFFIXES)}, or say the feed's format")
     return _SUFFIXES[plain.suffix]
@@ -212,8 +217,7 @@ def _literal(path: Path) -> str:
 def _header(feed: Feed, path: Path) -> tuple[str, ...]:
     encoding = "utf-8-sig" if feed.encoding.upper() in ("UTF-8", "UTF8") else feed.encoding
     try:
-        with path.open(encoding=encoding, errors="replace", newline="") as file:
-            header = next(csv.reader(file, delimiter=feed.delimiter), [])
+        header = _first_line(path, encoding, feed.delimiter)
     except LookupError:
         raise WrongInput(f"{feed.encoding} is no encoding: name one, as in UTF-8, ISO-8859-1 or GB18030") from None
     except csv.Error as error:
@@ -224,6 +228,19 @@ def _header(feed: Feed, path: Path) -> tuple[str, ...]:
     if repeated:
         raise WrongInput(f"{path}: its first line names {', '.join(sorted(repeated))} twice; rename one and run again")
     return tuple(name or f"column_{place}" for place, name in enumerate(header))
+
+
+def _first_line(path: Path, encoding: str, delimiter: str) -> list[str]:
+    if path.suffix not in _COMPRESSED:
+        with path.open(encoding=encoding, errors="replace", newline="") as file:
+            return next(csv.reader(file, delimiter=delimiter), [])
+    try:
+        with _COMPRESSED[path.suffix](path, "rt", encoding=encoding, errors="replace", newline="") as file:
+            return next(csv.reader(file, delimiter=delimiter), [])
+    except (EOFError, OSError, zlib.error) as error:
+        raise WrongInput(
+            f"{path} is no whole {path.suffix} file, it may have been cut off: bring it again and run again ({error})"
+        ) from None
 
 
 def _json(spark: SparkSession, feed: Feed, paths: Sequence[Path]) -> list[DataFrame]:
