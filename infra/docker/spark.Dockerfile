@@ -1,4 +1,4 @@
-# The jobs: Spark 4.2 with its Python, Delta's jars, the locked requirements of the extra "spark", the wheel.
+# The jobs of the night: Spark 4.2 with its Python, Delta's jars, the locked requirements of the extra "spark", the wheel.
 FROM python:3.11-slim-bookworm
 
 RUN apt-get update \

@@ -1,4 +1,5 @@
-# Trainings and batch scoring: Ray, torch, the locked requirements of the extra "train", the wheel.
+# Trainings, batch scoring, and the two jobs that read a release without Spark (publish_members, write_report): Ray,
+# torch, the locked requirements of the extra "train", the wheel.
 FROM python:3.11-slim-bookworm
 
 RUN apt-get update \
@@ -11,6 +12,7 @@ RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.txt
 COPY dist/*.whl /tmp/
 RUN pip install --no-cache-dir --no-deps /tmp/*.whl
 
+COPY jobs/ /opt/tenure/jobs/
 COPY ray_apps/ /opt/tenure/ray_apps/
 COPY conf/ /opt/tenure/conf/
 

@@ -1,17 +1,59 @@
-"""Images and manifests are untried; their form at least is right, and what they name exists."""
+"""Images and manifests are untried; their form at least is right, what they name exists and can be imported."""
 
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import pyspark
 import pytest
 import yaml
+from tests.docs.commands import shown
 from tests.entry_points import ROOT
+from tests.infra.imports import importable_with, imported_from_elsewhere
 
+from tenure.config.env import Env
 from tenure.config.settings import load
 
 MANIFESTS = sorted((ROOT / "infra/k8s").glob("*.yaml"))
 IMAGES = sorted((ROOT / "infra/docker").glob("*.Dockerfile"))
+_STARTED = re.compile(r"\b((?:jobs|ray_apps)/[\w/]+\.py)|\b(ray_apps(?:\.\w+)+):build")
+# Where a command of docs/cluster.md runs, by the program that it begins with.
+RUN_BY = {"spark-submit": "spark", "ray": "train", "python": "train", "serve": "serve"}
+
+
+def started(text: str) -> set[str]:
+    """The entry points that a text names, by path."""
+    return {path or f"{module.replace('.', '/')}.py" for path, module in _STARTED.findall(text)}
+
+
+def started_by_manifests() -> Iterator[tuple[str, str]]:
+    for manifest in MANIFESTS:
+        text = manifest.read_text(encoding="utf-8")
+        (image,) = set(re.findall(r"image: tenure-(\w+):", text))
+        yield from ((path, image) for path in started(text))
+
+
+def started_by_the_document() -> Iterator[tuple[str, str]]:
+    for command in shown():
+        if command.where == "docs/cluster.md":
+            image = RUN_BY.get(shlex.split(command.line)[0])
+            yield from ((path, str(image)) for path in started(command.line))
+
+
+STARTED = sorted({*started_by_manifests(), *started_by_the_document()})
+AFTER_THE_LANDING = {
+    *("jobs/refresh.py", "ray_apps/train/fit_factors.py", "ray_apps/train/fit_task.py"),
+    *(
+        "ray_apps/batch/score_members.py",
+        "jobs/publish_members.py",
+        "jobs/write_report.py",
+        "ray_apps/serve/members.py",
+    ),
+}
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
@@ -43,7 +85,51 @@ def test_an_image_runs_as_nobody_special_and_copies_what_exists(path) -> None:
     assert [name for name in copied if not name.startswith("dist/") and not (ROOT / name).exists()] == []
 
 
-def test_the_cluster_place_loads() -> None:
-    from tenure.config.env import Env
+@pytest.mark.parametrize("by", [started_by_manifests, started_by_the_document], ids=lambda by: by.__name__)
+def test_every_step_from_the_night_to_the_answers_is_started(by) -> None:
+    assert {path for path, _ in by()} == AFTER_THE_LANDING
 
+
+@pytest.mark.parametrize(("path", "image"), STARTED)
+def test_an_image_holds_what_it_is_given_to_run(path: str, image: str) -> None:
+    text = (ROOT / f"infra/docker/{image}.Dockerfile").read_text(encoding="utf-8")
+    copied = re.findall(r"^COPY (\S+) (\S+)$", text, re.MULTILINE)
+    assert [to for part, to in copied if path.startswith(part) and to == f"/opt/tenure/{part}"]
+    (extra,) = re.findall(r"^COPY dist/requirements/(\w+)\.txt ", text, re.MULTILINE)
+    assert imported_from_elsewhere(ROOT / path) - importable_with(extra) == set()
+
+
+def test_an_extra_that_lacks_a_package_would_be_seen() -> None:
+    assert imported_from_elsewhere(ROOT / "jobs/publish_members.py") - importable_with("spark") == {"deltalake"}
+    assert {"pyspark", "delta"} <= imported_from_elsewhere(ROOT / "jobs/refresh.py") - importable_with("train")
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_a_manifest_mounts_the_work_folder_wherever_it_runs(path) -> None:
+    """The night's lock, the published members, the report and the audit lie in it."""
+    manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
+    work = {"name": "work", "mountPath": load(Env, ROOT / "conf/env/cluster.yaml").work}
+    mounts = list(found(manifest, "volumeMounts"))
+    assert mounts
+    assert all(work in mounted for mounted in mounts)
+    claim = {"name": "work", "persistentVolumeClaim": {"claimName": "tenure-work"}}
+    assert all(claim in volumes for volumes in found(manifest, "volumes"))
+
+
+def found(part: Any, key: str) -> Iterator[Any]:
+    """Every value below ``key``, however deep."""
+    if isinstance(part, dict):
+        yield from (value for name, value in part.items() if name == key)
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from found(inner, key)
+
+
+def test_a_lake_on_an_object_store_is_read_with_the_hadoop_that_spark_brings() -> None:
+    (brought,) = (Path(pyspark.__file__).parent / "jars").glob("hadoop-client-api-*.jar")
+    wanted = brought.stem.replace("client-api-", "aws:")
+    for name in ("docs/cluster.md", "infra/k8s/refresh.yaml"):
+        assert f"org.apache.hadoop:{wanted}" in (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_cluster_place_loads() -> None:
     assert load(Env, ROOT / "conf/env/cluster.yaml").lake_root.startswith("s3a://")
