@@ -37,13 +37,14 @@ from tenure.contracts.silver import (
     SILVER_TABLES,
 )
 from tenure.contracts.table import Table
-from tenure.errors import Refused
+from tenure.errors import Refused, WrongInput
 from tenure.lake.layout import bronze_path
 from tenure.privacy import secrets
 from tenure.spark import conservation, delta, silver
 from tenure.spark.cleaning import DUPLICATE, NETTED, QUARANTINED
 from tenure.spark.conservation import Balance
 from tenure.spark.kept import Kept
+from tenure.spark.landing import landed_feeds
 from tenure.spark.lock import only_writer
 from tenure.spark.mapping import check_rules, mapped
 from tenure.spark.night import emptied
@@ -127,11 +128,38 @@ Waiting = Callable[..., Batch]  # a batch of which only ``kept`` is missing
 def run(spark: SparkSession, config: Clean) -> tuple[int, ...]:
     """Cleans what waits; the numbers of the batches that are clean now."""
     with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "clean") as job:
+        _check_feeds(spark, config.env.lake_root, config.source)
         check_rules(spark, config.source)  # before anything that stands is given up for what they would make
         batches = _waiting(spark, config, job)
         if not batches:
             job.nothing_new("every batch that landed is clean; nothing is new")
         return tuple(_clean(batch) for batch in batches)
+
+
+def _check_feeds(spark: SparkSession, root: str, source: Source) -> None:
+    """All that landed has a feed that tells what it means, also what is clean: other settings clean it anew.
+
+    Raises:
+        WrongInput: naming the feed that a batch landed under, or the raw table that it brought, and the batch.
+    """
+    delta.create(spark, root, BATCHES)
+    with described(spark, "clean: look whether every feed that landed is still in the source's YAML"):
+        batches = delta.read(spark, root, BATCHES).orderBy("batch_no").select("batch_no", "batch_id", "landed")
+        for feed in sorted(set(landed_feeds(spark, root)) - set(source.feeds)):
+            rows = delta.load(spark, bronze_path(root, feed))
+            first = batches.join(rows, ["batch_no", "batch_id"], "left_semi").first()
+            if first:  # or a killed ingest left them, whose batch never arrived
+                raise WrongInput(
+                    f"feed {feed} landed in batch {first['batch_no']} and is no longer in the source's YAML: put it "
+                    "back under its name, with the columns that its rows have"
+                )
+        told = {feed.table for feed in source.feeds.values()}
+        for row in batches.collect():
+            for table in sorted(table for table, rows in row["landed"].items() if rows and table not in told):
+                raise WrongInput(
+                    f"batch {row['batch_no']} landed rows of {table}, which no feed in the source's YAML brings any "
+                    f"more: put table: {table} back into the feed that brought them"
+                )
 
 
 def _waiting(spark: SparkSession, config: Clean, job: JobRun) -> list[Waiting]:

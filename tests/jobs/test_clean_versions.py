@@ -13,6 +13,7 @@ from tests.jobs import market
 from tenure.config.env import Env
 from tenure.contracts.control import CONSERVATION, QUARANTINE, REPLACED
 from tenure.contracts.silver import MEMBERS, ORDER_LINES, PRODUCTS, SILVER_TABLES
+from tenure.errors import WrongInput
 from tenure.spark import checks, delta
 from tenure.spark.features import known_before
 from tenure.spark.night import night
@@ -167,6 +168,23 @@ def test_mended_settings_clean_anew_and_leave_what_the_right_ones_would_have_lef
         assert mended == expected, table.name
     (spent,) = {row["paid_minor"] for row in market.rows(spark, tmp_path / "mended", ORDER_LINES)}
     assert spent == 200
+
+
+def test_a_feed_that_landed_and_is_no_longer_named_is_asked_for_by_its_name(spark, tmp_path):
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
+    market.landed(spark, tmp_path, tmp_path / "landing")
+    assert market.cleaned(spark, tmp_path) == (1,)
+    orders = market.SOURCE["feeds"]["orders"]
+    renamed = {"feeds": OTHER_FEEDS | {"till": orders}}
+    with pytest.raises(WrongInput, match=r"^feed orders landed in batch 1 and is no longer in the source's YAML: put"):
+        market.cleaned(spark, tmp_path, **renamed)
+    other_table = OTHER_FEEDS["members"]["columns"]
+    moved = {"orders": {"table": "raw_members", "files": orders["files"], "columns": other_table}}
+    with pytest.raises(WrongInput, match=r"^batch 1 landed rows of raw_orders, which no feed .* put table: raw_orders"):
+        market.cleaned(spark, tmp_path, feeds=OTHER_FEEDS | moved, gaps=[], bounds=[], rules=[])
+    assert len(market.rows(spark, tmp_path, ORDER_LINES)) == 1  # nothing was given up
+    assert market.cleaned(spark, tmp_path) == ()
+    assert market.cleaned(spark, tmp_path, feeds=OTHER_FEEDS | {"orders": orders, "till": orders}) == (1,)
 
 
 def test_what_a_writer_loses_or_doubles_after_the_count_breaks_the_equation(spark, tmp_path, monkeypatch):

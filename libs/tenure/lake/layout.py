@@ -10,6 +10,11 @@ def table_path(root: str, table: Table) -> str:
     return f"{root.rstrip('/')}/{table.layer.value}/{table.name}"
 
 
+def bronze_folder(root: str) -> str:
+    """The tables of all feeds that ever landed."""
+    return f"{root.rstrip('/')}/{Layer.BRONZE.value}"
+
+
 def bronze_path(root: str, feed: str) -> str:
     """A feed's rows as they landed."""
-    return f"{root.rstrip('/')}/{Layer.BRONZE.value}/raw_{feed}"
+    return f"{bronze_folder(root)}/raw_{feed}"

@@ -30,6 +30,16 @@ def is_table(spark: SparkSession, path: str) -> bool:
     return DeltaTable.isDeltaTable(spark, path)
 
 
+def folders(spark: SparkSession, path: str) -> list[str]:
+    """The names of the folders below ``path``, which may be a URL; none where there is nothing."""
+    jvm = spark._jvm  # PySpark itself lists no folder
+    assert jvm is not None
+    folder = jvm.org.apache.hadoop.fs.Path(path)
+    files = folder.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
+    found = files.listStatus(folder) if files.exists(folder) else []
+    return sorted(file.getPath().getName() for file in found if file.isDirectory())
+
+
 def load(spark: SparkSession, path: str) -> DataFrame:
     """A table by its path, for those that no contract describes."""
     return spark.read.format("delta").load(path)

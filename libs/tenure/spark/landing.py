@@ -32,7 +32,7 @@ from pyspark.sql import types as T
 from tenure.config.source import Feed, Source
 from tenure.contracts.landing import ENVELOPE
 from tenure.errors import WrongInput
-from tenure.lake.layout import bronze_path
+from tenure.lake.layout import bronze_folder, bronze_path
 from tenure.spark import delta
 from tenure.spark.schema import spark_type
 
@@ -138,6 +138,12 @@ def land(
         if not _is_of_files(error):
             raise
         raise WrongInput(_sentence(feed_name, paths, error)) from None
+
+
+def landed_feeds(spark: SparkSession, root: str) -> list[str]:
+    """The feeds of which bronze has a table, also those that no source names any more."""
+    feeds = (name.removeprefix("raw_") for name in delta.folders(spark, bronze_folder(root)))
+    return [feed for feed in feeds if delta.is_table(spark, bronze_path(root, feed))]
 
 
 def read_files(spark: SparkSession, feed: Feed, paths: Sequence[Path]) -> DataFrame:
