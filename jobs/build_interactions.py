@@ -15,14 +15,11 @@ from tenure.config.env import Env
 from tenure.config.settings import Settings
 from tenure.config.source import Source
 from tenure.contracts.gold import interactions as contract
-from tenure.contracts.silver import ORDER_LINES
+from tenure.spark.from_lines import build_from_lines
 from tenure.spark.interactions import interactions
-from tenure.spark.kept import Kept
 from tenure.spark.lock import only_writer
-from tenure.spark.news import days_with_news, news
-from tenure.spark.night import Night, night
-from tenure.spark.parts import MEMBER_DAY
-from tenure.spark.runs import JobRun, described, job_run
+from tenure.spark.night import night
+from tenure.spark.runs import job_run
 from tenure.spark.session import session
 
 
@@ -33,27 +30,8 @@ class BuildInteractions(Settings):
 
 def run(spark: SparkSession, config: BuildInteractions) -> None:
     with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "build_interactions") as job:
-        _build(night(spark, config.env, config.source), job)
-
-
-def _build(build: Night, job: JobRun) -> None:
-    table = contract(build.shop)
-    after = build.opened(table).through_batch
-    lines = build.read(ORDER_LINES)
-    with described(build.spark, f"build_interactions: look for lines after batch {after}"):
-        fresh = news((lines,), after)
-    job.read["order_lines"] = fresh.rows
-    if not fresh:
-        job.nothing_new("no lines that the table does not hold")
-        return
-    what = f"build_interactions: {len(fresh.known_on)} days with {fresh.rows:,} new lines"
-    with described(build.spark, what), Kept() as kept:
-        if after:
-            lines = lines.where(fresh.within("day"))
-            lines = lines.join(kept.at_hand(days_with_news(lines, after)), list(MEMBER_DAY), "left_semi")
-        written = build.put(interactions(lines, build.shop), table, after, fresh)
-    job.wrote["interactions"] = written
-    job.says(f"{written:,} interactions from {fresh.rows:,} new lines of {len(fresh.known_on)} days")
+        build = night(spark, config.env, config.source)
+        build_from_lines(build, contract(build.shop), interactions, job, called="interactions")
 
 
 if __name__ == "__main__":

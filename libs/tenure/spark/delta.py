@@ -6,7 +6,7 @@ the rows in the pass that writes them (``observe``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from delta.tables import DeltaTable
 from pyspark.sql import Column as SparkColumn
@@ -128,29 +128,18 @@ def observed(rows: DataFrame, counts: Mapping[str, SparkColumn] | None = None) -
     return rows.observe(observation, F.count(F.lit(1)).alias("rows"), *named), Observed(observation)
 
 
-def merge(
-    rows: DataFrame,
-    root: str,
-    table: Table,
-    *,
-    on: Sequence[str] = (),
-    update: Mapping[str, SparkColumn] | None = None,
-    within: str | None = None,
-) -> Counts:
-    """Inserts rows whose key is new and updates the others: all columns, or those of ``update``.
+def merge(rows: DataFrame, root: str, table: Table, *, within: str | None = None) -> Counts:
+    """Inserts rows whose key is new and replaces the others; null is equal to null.
 
     Args:
-        on: the columns that identify a row, by default the contract's key; null is equal to null.
-        update: new values by column, of the columns of ``old`` and ``new``.
         within: a SQL condition on ``old`` that every matching row fulfils, so that files are skipped.
     """
     create(rows.sparkSession, root, table, is_merged_into=True)
     seen, counted = observed(conform(rows, table))
-    same = [f"old.{name} <=> new.{name}" for name in dict.fromkeys((*table.partition_by, *(on or table.key)))]
+    same = [f"old.{name} <=> new.{name}" for name in dict.fromkeys((*table.partition_by, *table.key))]
     target = DeltaTable.forPath(rows.sparkSession, table_path(root, table)).alias("old")
     merging = target.merge(seen.alias("new"), " and ".join([*same, *([f"({within})"] if within else [])]))
-    changed = merging.whenMatchedUpdate(set=dict(update)) if update else merging.whenMatchedUpdateAll()
-    changed.whenNotMatchedInsertAll().execute()
+    merging.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
     return counted()
 
 
