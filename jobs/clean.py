@@ -122,6 +122,7 @@ class Batch:
         return rows.withColumn("member_key", member_key(F.col("member_id"), self.secret)) if has_member else rows
 
 
+ByRule = dict[tuple[str, str], dict[str, int]]  # rows by raw table and fate, then by rule
 Waiting = Callable[..., Batch]  # a batch of which only ``kept`` is missing
 
 
@@ -199,7 +200,7 @@ def _secret(spark: SparkSession, env: Env) -> bytes:
 def _begin_anew_under_new_settings(spark: SparkSession, root: str, source: Source, job: JobRun) -> None:
     """Empties what other settings cleaned, ``conservation`` first: what it does not name waits to be cleaned."""
     held = delta.read(spark, root, CONSERVATION)
-    of_old = "cleaning" not in held.columns
+    of_old = held.columns != list(CONSERVATION.names)
     by = {None} if of_old else {row["cleaning"] for row in held.select("cleaning").distinct().collect()}
     if by == {source.cleaning}:
         return
@@ -349,12 +350,12 @@ def _balances(batch: Batch, written: Iterable[Written]) -> list[Balance]:
     parts = {part.raw.name: part for part in written}
     shown = [part for raw in parts.values() for part in _as_landed(batch, raw)]
     found: dict[tuple[str, str], int] = {}
-    by_rule: dict[str, dict[str, int]] = {name: dict(part.rules) for name, part in parts.items()}
+    by_rule: ByRule = {}
     reasons: dict[str, dict[str, int]] = {name: {} for name in parts}
     if shown:
         rows = batch.kept(reduce(DataFrame.unionByName, shown))
         found = _write_set_aside(batch, rows, list(parts))
-        _count_rules(rows, by_rule, reasons)
+        by_rule = _by_rule(rows, reasons)
     return [_balance(batch, table.name, parts.get(table.name), found, by_rule, reasons) for table in RAW_TABLES]
 
 
@@ -379,16 +380,17 @@ def _write_set_aside(batch: Batch, rows: DataFrame, tables: list[str]) -> dict[t
     return found
 
 
-def _count_rules(rows: DataFrame, by_rule: dict[str, dict[str, int]], reasons: dict[str, dict[str, int]]) -> None:
-    """Adds the rows set aside to ``by_rule``, and to ``reasons`` those that a rule sent to quarantine."""
+def _by_rule(rows: DataFrame, reasons: dict[str, dict[str, int]]) -> ByRule:
+    """The rows set aside, by every rule that took or marked them; adds to ``reasons`` those sent to quarantine."""
     names = F.explode(F.array_distinct(F.concat(F.array("rule"), "flags"))).alias("name")
     is_reason = (F.col("fate") == QUARANTINED) & (F.col("name") == F.col("rule"))
-    found = rows.select("table", "fate", "rule", names).groupBy("table", "name")
+    found = rows.select("table", "fate", "rule", names).groupBy("table", "fate", "name")
+    by_rule: ByRule = {}
     for row in found.agg(F.count("*").alias("rows"), F.count_if(is_reason).alias("sent")).collect():
-        counts = by_rule[row["table"]]
-        counts[row["name"]] = counts.get(row["name"], 0) + row["rows"]
+        by_rule.setdefault((row["table"], row["fate"]), {})[row["name"]] = row["rows"]
         if row["sent"]:
             reasons[row["table"]][row["name"]] = row["sent"]
+    return by_rule
 
 
 def _balance(
@@ -396,7 +398,7 @@ def _balance(
     table: str,
     part: Written | None,
     found: Mapping[tuple[str, str], int],
-    by_rule: Mapping[str, dict[str, int]],
+    by_rule: ByRule,
     reasons: Mapping[str, dict[str, int]],
 ) -> Balance:
     batch.job.read[table] = batch.job.read.get(table, 0) + batch.landed.get(table, 0)
@@ -409,7 +411,10 @@ def _balance(
         duplicates=found.get((table, DUPLICATE), 0),
         quarantined=found.get((table, QUARANTINED), 0),
         netted=found.get((table, NETTED), 0),
-        rules=by_rule.get(table, {}),
+        silver_by_rule=part.rules if part else {},
+        duplicates_by_rule=by_rule.get((table, DUPLICATE), {}),
+        quarantined_by_rule=by_rule.get((table, QUARANTINED), {}),
+        netted_by_rule=by_rule.get((table, NETTED), {}),
         reasons=reasons.get(table, {}),
         newest_day=part.newest_day if part else None,
         cleaning=batch.source.cleaning,

@@ -73,8 +73,24 @@ def test_landed_is_silver_and_duplicates_and_quarantined_and_netted(spark, lake)
 def test_rules_are_counted_also_where_they_only_mark(spark, lake):
     balance = next(row for row in market.rows(spark, lake[0], CONSERVATION) if row["table"] == "raw_orders")
     marks = ("day_shifted", "product_unknown", "store_filled", "wholesale", "one_box", "return_without_member")
-    assert {name: balance["rules"].get(name) for name in marks} == dict.fromkeys(marks, 1)
-    assert balance["rules"]["taken_back_same_day"] == 2
+    assert {name: balance["silver_by_rule"].get(name) for name in marks} == dict.fromkeys(marks, 1)
+    assert balance["netted_by_rule"] == {"taken_back_same_day": 2, "nothing_moved": 1}
+
+
+def test_a_mark_is_counted_by_what_became_of_the_row(spark, secret, tmp_path):
+    """Three lines without a store: one is kept, one comes twice, one has no quantity either."""
+    line = f"o0,{market.ANNA},apple,2026-03-01 10:00:00,2,200,"
+    lines = [line, line, line.replace("o0", "o1").replace(",2,200", ",many,200")]
+    market.write_orders(tmp_path / "landing" / "orders.csv", lines)
+    market.landed(spark, tmp_path, tmp_path / "landing")
+    market.cleaned(spark, tmp_path, rules=[])
+    balance = next(row for row in market.rows(spark, tmp_path, CONSERVATION) if row["table"] == "raw_orders")
+    assert {name: balance[f"{name}_by_rule"] for name in ("silver", "duplicates", "quarantined", "netted")} == {
+        "silver": {"store_filled": 1},
+        "duplicates": {"exact_duplicate": 1, "store_filled": 1},
+        "quarantined": {"missing_quantity": 1, "store_filled": 1},
+        "netted": {},
+    }
 
 
 def test_a_line_lies_on_the_shops_local_day_and_hour(lines):
@@ -201,7 +217,9 @@ def test_a_later_batch_adds_only_what_it_brings(spark, second, lines):
 def test_a_line_that_a_later_batch_says_otherwise_is_counted_apart_and_the_first_stands(spark, second, lines):
     restated = [row for row in market.rows(spark, second, REPLACED) if row["rule"] == "restated"]
     assert [(row["position"], row["replaced_by"]) for row in restated] == [(1, str(lines["o1"]["line_key"]))]
-    counts = {(row["table"], row["batch_no"]): row["rules"] for row in market.rows(spark, second, CONSERVATION)}
+    counts = {
+        (row["table"], row["batch_no"]): row["duplicates_by_rule"] for row in market.rows(spark, second, CONSERVATION)
+    }
     assert {name: counts["raw_orders", 2].get(name) for name in ("restated", "landed_before")} == {
         "restated": 1,
         "landed_before": 1,

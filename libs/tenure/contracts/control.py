@@ -75,7 +75,15 @@ CONSERVATION = Table(
                 ("netted", "rows that came to nothing"),
             )
         ),
-        Column(name="rules", kind=Kind.COUNTS_BY_NAME, says="rows by the rule that marked, changed or took them"),
+        *(
+            Column(name=f"{name}_by_rule", kind=Kind.COUNTS_BY_NAME, says=f"{says}, by each rule that {did} them")
+            for name, says, did in (
+                ("silver", "of the rows in silver", "marked or changed"),
+                ("duplicates", "of the duplicates", "took, marked or changed"),
+                ("quarantined", "of the rows in quarantine", "took, marked or changed"),
+                ("netted", "of the rows that came to nothing", "took, marked or changed"),
+            )
+        ),
         Column(
             name="newest_day",
             kind=Kind.DAY,

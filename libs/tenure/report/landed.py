@@ -15,6 +15,7 @@ from tenure.errors import Refused
 from tenure.lake.release import Release
 
 KEPT, QUARANTINED = "kept, flagged", "quarantined"
+_BY_RULE = {"duplicates_by_rule": "duplicate", "quarantined_by_rule": QUARANTINED, "netted_by_rule": "netted"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class RuleCount:
-    """How many rows of ``table`` a rule marked, changed or took, and what became of them."""
+    """How many rows of ``table`` a rule marked, changed or took, and what became of them: once for each fate."""
 
     table: str
     rule: str
@@ -82,8 +83,8 @@ def landed(
 ) -> Landed:
     """All batches of ``release``; ``rule_says`` tells what each rule means, ``known`` is what others counted in the
     batch ``known_in``."""
-    columns = ["table", "batch_id", "landed", "silver", "duplicates", "quarantined", "netted", "rules"]
-    batches = release.read(CONSERVATION, columns)
+    columns = ["table", "batch_id", "landed", "silver", "duplicates", "quarantined", "netted"]
+    batches = release.read(CONSERVATION, [*columns, "silver_by_rule", *_BY_RULE])
     rules = tuple(_rules(release, batches, rule_says))
     batch_ids = set(batches["batch_id"].to_pylist())
     return Landed(
@@ -127,21 +128,35 @@ def _rows(batches: pa.Table) -> list[Rows]:
 
 
 def _rules(release: Release, batches: pa.Table, rule_says: Callable[[str], str]) -> list[RuleCount]:
-    marked: Counter[tuple[str, str]] = Counter()
-    for row in batches.select(["table", "rules"]).to_pylist():
-        for rule, rows in dict(row["rules"] or ()).items():
-            marked[row["table"], rule] += rows
-    taken = _taken(release, QUARANTINE) | _taken(release, REPLACED)
+    fates: Counter[tuple[str, str, str]] = Counter()
+    for (table, rule), rows in _counted(batches, "silver_by_rule").items():
+        fates[table, rule, KEPT] = rows
+    taken = _taken(release, QUARANTINE) + _taken(release, REPLACED)
+    for column, fate in _BY_RULE.items():
+        for (table, rule), rows in _counted(batches, column).items():
+            took = taken[table, rule, fate]
+            fates[table, rule, fate] = took
+            # Another rule took these: under the same word, a fate's rows by rule would come to more than it has.
+            fates[table, rule, f"flagged, then {fate}"] = rows - took
     rules = [
-        RuleCount(table=table, rule=rule, fate=taken.get((table, rule), KEPT), rows=rows, says=rule_says(rule))
-        for (table, rule), rows in marked.items()
+        RuleCount(table=table, rule=rule, fate=fate, rows=rows, says=rule_says(rule))
+        for (table, rule, fate), rows in fates.items()
         if rows
     ]
     return sorted(rules, key=lambda rule: (rule.table, -rule.rows))
 
 
-def _taken(release: Release, table: Table) -> dict[tuple[str, str], str]:
-    """What became of the rows that each rule took out: a rule has one fate."""
+def _counted(batches: pa.Table, column: str) -> Counter[tuple[str, str]]:
+    """Rows by raw table and rule."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for row in batches.select(["table", column]).to_pylist():
+        for rule, rows in dict(row[column] or ()).items():
+            counted[row["table"], rule] += rows
+    return counted
+
+
+def _taken(release: Release, table: Table) -> Counter[tuple[str, str, str]]:
+    """Rows by raw table, the rule that took them out, and what became of them."""
     columns = ["table", "rule", *(["fate"] if table is REPLACED else [])]
-    rows = release.read(table, columns).group_by(columns).aggregate([]).to_pylist()
-    return {(row["table"], row["rule"]): row.get("fate", QUARANTINED) for row in rows}
+    rows = release.read(table, columns).group_by(columns).aggregate([([], "count_all")]).to_pylist()
+    return Counter({(row["table"], row["rule"], row.get("fate", QUARANTINED)): row["count_all"] for row in rows})

@@ -13,7 +13,8 @@ from tenure.errors import Refused
 class Balance:
     """Where a batch's rows of one raw table went: five numbers, each counted where it was written.
 
-    ``rules`` counts the rows that each rule marked, changed or took out, ``reasons`` those that it sent to quarantine.
+    Each of the last four is counted by rule too: a row counts for the rule that took it out and for all that marked or
+    changed it. ``reasons`` counts those alone that the rule sent to quarantine.
     """
 
     table: str
@@ -24,7 +25,10 @@ class Balance:
     duplicates: int
     quarantined: int
     netted: int
-    rules: dict[str, int] = field(default_factory=dict)
+    silver_by_rule: dict[str, int] = field(default_factory=dict)
+    duplicates_by_rule: dict[str, int] = field(default_factory=dict)
+    quarantined_by_rule: dict[str, int] = field(default_factory=dict)
+    netted_by_rule: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     newest_day: date | None = None
     cleaning: str = ""

@@ -54,9 +54,15 @@ def write(root: str, table: Table, *rows: Mapping[str, Any]) -> None:
 
 def _lake(root: str) -> None:
     counts = {"table": "raw_orders", "batch_id": "b1", "landed": 10, "silver": 6, "duplicates": 1}
-    rules = {"return_without_sale": 2, "exact_duplicate": 1, "nothing_moved": 1, "fuel": 3}
-    write(root, CONSERVATION, {**counts, "quarantined": 2, "netted": 1, "rules": rules})
-    write(root, QUARANTINE, {"table": "raw_orders", "rule": "return_without_sale", "row": PERSON})
+    # Fuel that was brought back without a sale is in quarantine, and flagged beside it.
+    by_rule = {
+        "silver_by_rule": {"fuel": 2},
+        "duplicates_by_rule": {"exact_duplicate": 1},
+        "quarantined_by_rule": {"return_without_sale": 2, "fuel": 1},
+        "netted_by_rule": {"nothing_moved": 1},
+    }
+    write(root, CONSERVATION, {**counts, "quarantined": 2, "netted": 1, **by_rule})
+    write(root, QUARANTINE, *[{"table": "raw_orders", "rule": "return_without_sale", "row": PERSON}] * 2)
     taken = {"table": "raw_orders"}
     write(
         root,

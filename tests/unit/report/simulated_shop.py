@@ -100,7 +100,7 @@ def lake(root: str) -> Release:
     write(root, ORDER_LINES, *({**places[n], "line_key": n, "flags": flags} for n, flags in SILVER.items()))
     write(root, QUARANTINE, *({**places[n], "table": "raw_orders", "rule": r} for n, r in QUARANTINED.items()))
     write(root, REPLACED, *({**places[n], "table": "raw_orders", "rule": r} for n, r in DROPPED.items()))
-    write(root, CONSERVATION, {"table": "raw_orders", "batch_id": "b1", "landed": 17, "rules": {}})
+    write(root, CONSERVATION, {"table": "raw_orders", "batch_id": "b1", "landed": 17})
     write(root, MEMBER_IDENTITIES, *({"member_id": name, "member_key": key} for name, key in IDS.items()))
     features = member_features(SHOP)
     now = ({"member_key": k, "as_of": AS_OF, "stage": ours} for k, (_, ours) in STAGES.items())

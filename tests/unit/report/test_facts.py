@@ -26,15 +26,25 @@ def test_rows_add_up_by_table(found: Facts) -> None:
 
 
 def test_a_rule_says_what_became_of_its_rows(found: Facts) -> None:
-    assert {rule.rule: rule.fate for rule in found.landed.rules} == {
-        "return_without_sale": "quarantined",
-        "exact_duplicate": "duplicate",
-        "nothing_moved": "netted",
-        "fuel": "kept, flagged",
+    assert {(rule.rule, rule.fate): rule.rows for rule in found.landed.rules} == {
+        ("return_without_sale", "quarantined"): 2,
+        ("exact_duplicate", "duplicate"): 1,
+        ("nothing_moved", "netted"): 1,
+        ("fuel", "kept, flagged"): 2,
+        ("fuel", "flagged, then quarantined"): 1,
     }
     assert found.landed.rules[0] == RuleCount(
-        table="raw_orders", rule="fuel", fate="kept, flagged", rows=3, says="sold by the gallon"
+        table="raw_orders", rule="fuel", fate="kept, flagged", rows=2, says="sold by the gallon"
     )
+
+
+def test_what_each_rule_took_adds_up_to_the_rows_of_that_fate(found: Facts) -> None:
+    (orders,) = found.landed.rows
+    taken = {
+        fate: sum(rule.rows for rule in found.landed.rules if rule.fate == fate)
+        for fate in ("duplicate", "quarantined", "netted")
+    }
+    assert taken == {"duplicate": orders.duplicates, "quarantined": orders.quarantined, "netted": orders.netted}
 
 
 def test_what_others_counted_stands_beside_what_is_here(found: Facts) -> None:
@@ -80,7 +90,7 @@ def test_figures_that_hold_refuse_nothing(shop: tuple[Release, Registry, Path], 
 def test_figures_are_not_held_to_once_another_night_landed(
     shop: tuple[Release, Registry, Path], tmp_path: Path
 ) -> None:
-    root, counts = str(tmp_path), {"table": "raw_orders", "landed": 3, "silver": 3, "rules": {"fuel": 3}}
+    root, counts = str(tmp_path), {"table": "raw_orders", "landed": 3, "silver": 3, "silver_by_rule": {"fuel": 3}}
     write(root, CONSERVATION, {**counts, "batch_id": "b1"}, {**counts, "batch_id": "b2"})
     write(root, QUARANTINE)
     write(root, REPLACED)
