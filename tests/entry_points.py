@@ -14,7 +14,7 @@ from tenure.config.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("jobs", "ray_apps/train", "ray_apps/batch", "ray_apps/serve")
-_MODEL = re.compile(r"\b(?:command|load)\(\s*(\w+),")
+_MODEL = re.compile(r"(?<![.\w])(?:command|load)\(\s*(\w+),")
 _CONFIG = re.compile(r'"(conf/[\w/]+\.yaml)"')
 
 
