@@ -56,10 +56,11 @@ from tenure.spark.set_aside import as_landed, member_columns, taken
 
 
 class Clean(Settings):
-    """Which lake, and whose rules."""
+    """Which lake, and whose rules. ``anew``: every batch, also where the settings are those that cleaned it."""
 
     env: Env
     source: Source
+    anew: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,7 @@ def _waiting(spark: SparkSession, config: Clean, job: JobRun) -> list[Waiting]:
     with described(spark, "clean: look whether the secret is the lake's"):
         secret = _secret(spark, config.env)  # before what it made is given up
     with described(spark, "clean: look whether the settings changed"):
-        _begin_anew_under_new_settings(spark, root, source, job)
+        _begin_anew_where_due(spark, root, source, job, is_asked=config.anew)
     with described(spark, "clean: look up batches that wait"):
         done = delta.read(spark, root, CONSERVATION).select("batch_no").distinct()
         rows = delta.read(spark, root, BATCHES).join(done, "batch_no", "left_anti").orderBy("batch_no").collect()
@@ -197,17 +198,18 @@ def _secret(spark: SparkSession, env: Env) -> bytes:
     return secret
 
 
-def _begin_anew_under_new_settings(spark: SparkSession, root: str, source: Source, job: JobRun) -> None:
+def _begin_anew_where_due(spark: SparkSession, root: str, source: Source, job: JobRun, *, is_asked: bool) -> None:
     """Empties what other settings cleaned, ``conservation`` first: what it does not name waits to be cleaned."""
     held = delta.read(spark, root, CONSERVATION)
     of_old = held.columns != list(CONSERVATION.names)
     by = {None} if of_old else {row["cleaning"] for row in held.select("cleaning").distinct().collect()}
-    if by == {source.cleaning}:
+    if by == {source.cleaning} and not is_asked:
         return
     tables = (CONSERVATION, *SILVER_TABLES, QUARANTINE, REPLACED)
     gone = [table.name for table in tables if delta.exists(spark, root, table) and emptied(spark, root, table)]
     if gone:
-        job.says(f"{', '.join(gone)} were cleaned by other settings or not to the end: every batch is cleaned anew")
+        why = "as was asked" if is_asked else "as other settings cleaned them, or they were not cleaned to the end"
+        job.says(f"{', '.join(gone)} begin anew, {why}: every batch is cleaned again")
 
 
 def _clean(waiting: Waiting) -> int:

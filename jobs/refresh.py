@@ -4,10 +4,12 @@
     python jobs/refresh.py --set env.work=var/demo
     python jobs/refresh.py --set source=conf/sources/online_retail.yaml --set source.data=DIR --set env.work=var/retail
     python jobs/refresh.py --set source.data=landing/2026-11-23 --set arrived_on=2026-11-23
+    python jobs/refresh.py --anew --set env.work=var/demo
 
 Readers see the release before until the last row is written. A refresh that was killed is undone by the next one, which
-begins where the last release stands. Exit codes: 0 done or nothing new, 2 wrong input, 3 a check refused the release,
-4 another job is writing to this lake.
+begins where the last release stands. After an upgrade that changes how tables are computed say ``--anew``: silver and
+gold are made again from bronze, where otherwise what is built already is not computed again. Exit codes: 0 done or
+nothing new, 2 wrong input, 3 a check refused the release, 4 another job is writing to this lake.
 """
 
 from __future__ import annotations
@@ -23,28 +25,41 @@ import build_interactions
 import clean
 import ingest
 import label
-from tenure.config.command import command
+from tenure.config.command import Flag, command
 from tenure.config.env import Env
 from tenure.config.settings import Settings
 from tenure.config.source import Source
+from tenure.contracts.gold import gold_tables
 from tenure.contracts.shop import shop_from_json
 from tenure.errors import WrongInput
+from tenure.spark import delta
 from tenure.spark.checks import EVERYTHING, Written, check, written
 from tenure.spark.lock import only_writer
-from tenure.spark.night import Night, night
+from tenure.spark.night import Night, emptied, night
 from tenure.spark.releases import last_release, rebuilt_tables, roll_back, write_release
 from tenure.spark.runs import JobRun, described, job_run
 from tenure.spark.session import session
 
+FLAGS = (
+    Flag(
+        "--anew",
+        "anew",
+        "make silver and gold again from bronze: after an upgrade that changes how tables are computed",
+        "true",
+    ),
+)
+
 
 class Refresh(Settings):
-    """A night's landing files, in ``source.data``; the rest as for ``jobs/ingest.py``."""
+    """A night's landing files, in ``source.data``; ``anew``: silver and gold are made again from bronze; the rest as
+    for ``jobs/ingest.py``."""
 
     env: Env
     source: Source
     batch_id: str | None = None
     arrived_on: date | None = None
     historical: bool | None = None
+    anew: bool = False
 
 
 def run(spark: SparkSession, config: Refresh) -> str:
@@ -59,6 +74,8 @@ def run(spark: SparkSession, config: Refresh) -> str:
         if before and not cleaned and _is_same(build, before):
             job.nothing_new(f"nothing new; release {before['release_id']} stands")
             return str(before["release_id"])
+        if config.anew:
+            _empty_gold(build, job)
         _build(spark, config)
         tonight = _written(build, cleaned, before)
         check(build, config.source, tonight)
@@ -66,7 +83,7 @@ def run(spark: SparkSession, config: Refresh) -> str:
 
 
 def _written(build: Night, cleaned: tuple[int, ...], before: Row | None) -> Written:
-    """What tonight wrote: everything, where the contract or the settings for cleaning changed."""
+    """What tonight wrote: everything, where it was asked for, or the contract or the settings for cleaning changed."""
     if before is None or build.fingerprint != before["fingerprint"]:
         return EVERYTHING
     if any(number <= before["through_batch"] for number in cleaned):
@@ -103,12 +120,21 @@ def _land_and_clean(spark: SparkSession, config: Refresh) -> tuple[int, ...]:
     """The numbers of the batches that were cleaned tonight."""
     arrival = {"batch_id": config.batch_id, "arrived_on": config.arrived_on, "historical": config.historical}
     ingest.run(spark, ingest.Ingest(env=config.env, source=config.source, **arrival))
-    return clean.run(spark, clean.Clean(env=config.env, source=config.source))
+    return clean.run(spark, clean.Clean(env=config.env, source=config.source, anew=config.anew))
 
 
 def _is_same(build: Night, before: Row) -> bool:
     now = (build.through_batch, build.fingerprint, build.last_complete_day)
     return now == (before["through_batch"], before["fingerprint"], before["last_complete_day"])
+
+
+def _empty_gold(build: Night, job: JobRun) -> None:
+    """Readers go on to see the versions that the last release names."""
+    where = (build.spark, build.root)
+    with described(build.spark, "refresh: gold begins anew"):
+        gone = [t.name for t in gold_tables(build.shop) if delta.exists(*where, t) and emptied(*where, t)]
+    if gone:
+        job.says(f"{', '.join(gone)} begin anew, as was asked")
 
 
 def _build(spark: SparkSession, config: Refresh) -> None:
@@ -133,4 +159,5 @@ if __name__ == "__main__":
         lambda config: run(session("refresh", config.env), config),
         says=__doc__ or "",
         config="conf/jobs/refresh.yaml",
+        flags=FLAGS,
     )

@@ -177,8 +177,10 @@ def config(work: Path, folder: Path, night: Night, **settings: Any) -> refresh.R
     )
 
 
-def refreshed(spark: SparkSession, work: Path, folder: Path, night: Night, **settings: Any) -> str:
-    return refresh.run(spark, config(work, folder, night, **settings))
+def refreshed(
+    spark: SparkSession, work: Path, folder: Path, night: Night, *, anew: bool = False, **settings: Any
+) -> str:
+    return refresh.run(spark, config(work, folder, night, **settings).model_copy(update={"anew": anew}))
 
 
 _LAKES: dict[int, Path] = {}

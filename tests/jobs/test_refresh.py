@@ -8,15 +8,16 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from pyspark.sql import functions as F
 from tests.jobs import kiosk
 
 import ingest
 import refresh
 from tenure.config.env import Env
 from tenure.contracts import gold
-from tenure.contracts.silver import MEMBER_IDENTITIES
+from tenure.contracts.silver import MEMBER_IDENTITIES, PRODUCTS
 from tenure.errors import Busy, Refused, WrongInput
-from tenure.lake.release import newest_release
+from tenure.lake.release import newest_release, release
 from tenure.spark.lock import only_writer
 
 # Six nights of Spark jobs before the first claim: minutes.
@@ -178,3 +179,32 @@ def test_a_mended_expression_leaves_the_lake_of_the_right_one(spark, secret, fol
     kiosk.refreshed(spark, work, first, kiosk.FIRST)
     assert kiosk.release_id(work) == mended > wrong
     assert kiosk.everything(work) == kiosk.everything(kiosk.lake_after(spark, 1, folder))
+
+
+def test_what_other_code_computes_comes_with_a_refresh_that_begins_anew(spark, secret, folder, tmp_path, monkeypatch):
+    """Silver and gold of the new code; the release of the old code is read as it was, and anew is once."""
+    work, first = tmp_path / "work", kiosk.landed(0, folder)
+    shutil.copytree(kiosk.lake_after(spark, 1, folder), work)
+    old, before = kiosk.release_id(work), kiosk.everything(work)
+    products_of, interactions_of = refresh.clean.silver.products, refresh.build_interactions.interactions
+    monkeypatch.setattr(
+        "clean.silver.products", lambda *told: products_of(*told).withColumn("product_name", F.upper("product_name"))
+    )
+    monkeypatch.setattr(
+        "build_interactions.interactions", lambda *told: interactions_of(*told).withColumn("times", F.lit(70))
+    )
+
+    assert kiosk.refreshed(spark, work, first, kiosk.FIRST) == old
+    new = kiosk.refreshed(spark, work, first, kiosk.FIRST, anew=True)
+
+    root = str(work / "lake")
+    names = {row["product_name"] for row in release(root, new).read(PRODUCTS).to_pylist()}
+    assert names == {row["product_name"].upper() for row in release(root, old).read(PRODUCTS).to_pylist()}
+    table = gold.interactions(newest_release(root).shop)
+    assert {row["times"] for row in release(root, new).read(table).to_pylist()} == {70}
+    assert 70 not in {row["times"] for row in release(root, old).read(table).to_pylist()}
+    after = kiosk.everything(work)
+    assert {name: after[name] for name in after if name not in ("products", "interactions")} == {
+        name: before[name] for name in before if name not in ("products", "interactions")
+    }
+    assert kiosk.refreshed(spark, work, first, kiosk.FIRST) == new
