@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from delta.tables import DeltaTable
 from tests.jobs import market
 
 from tenure.config.env import Env
@@ -37,6 +38,12 @@ def test_rows_land_as_they_came_behind_their_envelope(spark, lake):
     assert first["landed"]["paid"] == "200"
     assert (first["source_file"], first["position"], first["batch_no"]) == ("orders_10.csv", 0, 1)
     assert first["arrived_on"] is None
+
+
+def test_bronze_keeps_the_versions_that_releases_name_for_more_than_a_year(spark, lake):
+    detail = DeltaTable.forPath(spark, f"{lake}/lake/bronze/raw_orders").detail().first()
+    assert detail["properties"]["delta.logRetentionDuration"] == "interval 400 days"
+    assert detail["properties"]["delta.deletedFileRetentionDuration"] == "interval 400 days"
 
 
 def test_a_position_is_a_rows_place_in_its_batch(spark, lake):

@@ -369,6 +369,7 @@ _BRONZE = {
     "delta.columnMapping.mode": "name",
     "delta.dataSkippingStatsColumns": "batch_no",
     "delta.enableDeletionVectors": "false",
+    **delta.RETENTION,
 }
 
 

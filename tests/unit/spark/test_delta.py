@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from tenure.contracts.table import Column, Kind, Layer, Table
 from tenure.lake.layout import table_path
 from tenure.spark import delta
+from tenure.spark.night import begin_anew
 
 VISITS = Table(
     name="visits",
@@ -102,3 +103,12 @@ def test_statistics_are_kept_on_filtered_columns_only(spark: SparkSession, tmp_p
     assert detail["properties"]["delta.dataSkippingStatsColumns"] == "member_key,day"
     assert detail["properties"]["delta.enableDeletionVectors"] == "false"
     assert detail["partitionColumns"] == ["bucket"]
+
+
+def test_what_a_release_names_stays_readable_for_more_than_a_year(spark: SparkSession, tmp_path: Path) -> None:
+    delta.create(spark, str(tmp_path), VISITS)
+    begin_anew(spark, str(tmp_path), VISITS)  # as other settings do
+    detail = DeltaTable.forPath(spark, table_path(str(tmp_path), VISITS)).detail().first()
+    assert detail is not None
+    assert detail["properties"]["delta.logRetentionDuration"] == "interval 400 days"
+    assert detail["properties"]["delta.deletedFileRetentionDuration"] == "interval 400 days"
