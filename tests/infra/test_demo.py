@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.entry_points import ROOT
+from tests.infra.processes import naming
 
 from tenure.contracts.control import RELEASES
 from tenure.contracts.silver import MEMBER_IDENTITIES
@@ -75,6 +76,7 @@ def test_the_report_names_no_member_of_the_shop(retail: Path) -> None:
 @pytest.mark.shared_data
 def test_the_demo_leaves_no_process_behind(retail: Path) -> None:
     assert not (retail / "ray" / "cluster.json").exists()
+    assert naming(retail) == []
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +116,10 @@ def test_a_simulated_shop_is_held_against_its_truth(simulated: Path) -> None:
     assert 0.5 < told["stages"]["accuracy"] < 1
     assert 0 < told["taste_ndcg_at_10"] < 1
     assert '<section id="truth">' in (simulated / "report.html").read_text()
+
+
+def test_two_demos_one_after_the_other_leave_no_process_behind(simulated: Path) -> None:
+    assert naming(simulated) == []
 
 
 def test_the_same_simulation_again_lands_nothing_new(simulated: Path) -> None:
