@@ -4,7 +4,8 @@
     spark-submit jobs/publish_members.py --config conf/jobs/publish_members.yaml --set env.work=var/demo
 
 Reads the release through Arrow, a bucket at a time, so it needs no Spark session; under ``spark-submit`` it runs in the
-driver like any other step of the night. Replicas that are answering see the new store within seconds.
+driver like any other step of the night. Replicas that are answering see the new store within seconds. The run leaves a
+row in ``job_runs``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from tenure.config.command import command
 from tenure.config.env import Env
 from tenure.config.settings import Settings
 from tenure.lake.release import release
+from tenure.lake.runs import job_run
 from tenure.serving.publishing import publish
+from tenure.serving.store import MemberStore
 
 
 class PublishMembers(Settings):
@@ -28,8 +31,12 @@ class PublishMembers(Settings):
 
 
 def run(config: PublishMembers) -> None:
-    chosen = release(config.env.lake_root, config.release_id, config.env.storage_options)
-    publish(chosen, config.env.store_folder, max_events=config.max_events, keep=config.keep)
+    env = config.env
+    chosen = release(env.lake_root, config.release_id, env.storage_options)  # before the run: no lake, no row
+    with job_run(env.lake_root, "publish_members", env.storage_options) as job:
+        folder = publish(chosen, env.store_folder, max_events=config.max_events, keep=config.keep)
+        members = MemberStore(folder).label.members
+        job.read["member_features"] = job.wrote["store/members"] = members
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     ray job submit -- python ray_apps/batch/score_members.py --config conf/batch/score_members.yaml
 
 Buckets are scored by Ray Data, as many at once as there are workers; the answers of a task and an ``as_of`` are
-replaced in one commit, so a rerun changes nothing but the commit.
+replaced in one commit, so a rerun changes nothing but the commit. The run leaves a row in ``job_runs``.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from pydantic import Field
 from tenure.config.command import command
 from tenure.config.env import Env
 from tenure.config.settings import Settings
+from tenure.contracts.answers import MEMBER_SCORES
 from tenure.errors import Busy
 from tenure.lake.layout import table_path
-from tenure.lake.release import release
+from tenure.lake.release import Release, release
+from tenure.lake.runs import JobRun, job_run
 from tenure.lake.schema import arrow
 from tenure.serving.scoring import ChurnOfBuckets, ItemsOfBuckets, choose
 
@@ -54,19 +56,26 @@ class ScoreMembers(Settings):
 
 def run(config: ScoreMembers) -> None:
     env = config.env
-    chosen = release(env.lake_root, config.release_id, env.storage_options)
+    chosen = release(env.lake_root, config.release_id, env.storage_options)  # before the run: no lake, no row
+    with job_run(env.lake_root, "score_members", env.storage_options) as job:
+        _score(config, chosen, job)
+
+
+def _score(config: ScoreMembers, chosen: Release, job: JobRun) -> None:
+    env = config.env
     # Who answers is decided once, here: processes that decided for themselves could come to different versions.
     churn, recommender = (choose(env.registry_root, task, chosen) for task in ("churn", "recommender"))
     _connect(env)
     device = "cuda" if config.workers.gpus else "cpu"
     day = f"as_of = DATE '{chosen.newest_as_of}'"
     arguments: dict[str, Any] = {"release": chosen, "chosen": churn, "device": device}
-    scores = partial(_replace, ChurnOfBuckets, arguments, config, where=f"task = 'churn' and {day}")
+    scores = partial(_replace, ChurnOfBuckets, arguments, config, job, where=f"task = 'churn' and {day}")
     arguments = {"release": chosen, "chosen": recommender, "k": config.k, "device": device}
-    items = partial(_replace, ItemsOfBuckets, arguments, config, where=day)
+    items = partial(_replace, ItemsOfBuckets, arguments, config, job, where=day)
     with ThreadPoolExecutor() as both:  # neither waits for the other's processes to start
         for replaced in [both.submit(scores), both.submit(items)]:
             replaced.result()
+    job.read["member_features"] = job.wrote[MEMBER_SCORES.name]  # one score each
 
 
 def _connect(env: Env) -> None:
@@ -81,6 +90,7 @@ def _replace(
     scorer: type[ChurnOfBuckets | ItemsOfBuckets],
     arguments: dict[str, Any],
     config: ScoreMembers,
+    job: JobRun,
     where: str,
 ) -> None:
     """Scores every bucket and puts the answers in the place of those that ``where`` describes, in one commit."""
@@ -107,6 +117,7 @@ def _replace(
         )
     except CommitFailedError as error:
         raise Busy(f"{scorer.table.name} was written by another run meanwhile; run this one again ({error})") from None
+    job.wrote[scorer.table.name] = counted.rows
     log.info("%s: %d rows by %s, where %s", scorer.table.name, counted.rows, arguments["chosen"].name, where)
 
 

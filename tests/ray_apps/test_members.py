@@ -19,6 +19,7 @@ from tests.corner_shop import MEMBER_IDS, CornerShop, opened
 
 from tenure.config.settings import load
 from tenure.contracts.answers import MEMBER_SCORES, RECOMMENDATIONS
+from tenure.contracts.control import JOB_RUNS
 from tenure.errors import Refused, WrongInput
 from tenure.lake.layout import table_path
 from tenure.lake.release import newest_release
@@ -108,6 +109,18 @@ def test_every_member_is_scored_once_and_a_rerun_changes_nothing(scored: CornerS
     assert len(set(keys)) == len(keys)
 
 
+def test_every_scoring_is_noted(scored: CornerShop) -> None:
+    run = rows(scored, JOB_RUNS, lambda row: row["started_at"])[0]
+    assert (run["job"], run["outcome"], run["message"]) == ("score_members", "done", None)
+    assert run["read"] == [("member_features", 40)]
+    wrote = dict(run["wrote"])
+    assert wrote == {"member_scores": 40, "recommendations": len(rows(scored, RECOMMENDATIONS, by_row))}
+
+
+def by_row(row: dict[str, object]) -> tuple[object, ...]:
+    return row["member_key"], row["include_bought"], row["rank"]
+
+
 def test_what_is_served_equals_what_was_scored(scored: CornerShop, service: Service) -> None:
     batch = {row["member_key"]: row["score"] for row in rows(scored, MEMBER_SCORES, lambda row: row["member_key"])}
     served = service.churn(*MEMBER_IDS)
@@ -171,6 +184,9 @@ def test_a_batch_without_a_model_that_fits_is_refused_with_the_reasons(
     own.train_popularity()
     with pytest.raises(Refused, match=r"no churn model fits release .* fingerprint 0123456789abcdef"):
         score_members.run(settings)
+    noted = rows(own, JOB_RUNS, lambda row: row["started_at"])
+    assert [(run["outcome"], run["wrote"]) for run in noted] == [("refused", [])] * 2
+    assert "no champion for churn" in noted[0]["message"]
 
 
 @pytest.mark.gpu

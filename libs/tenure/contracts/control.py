@@ -100,7 +100,8 @@ CONSERVATION = Table(
 JOB_RUNS = Table(
     name="job_runs",
     layer=Layer.CONTROL,
-    says="What every run of a job read and wrote, and how long it took.",
+    says="What every run that changes the lake or the published members read and wrote, and how long it took; a report "
+    "and a simulation change neither, so they leave no row.",
     key=("run_id",),
     columns=(
         Column(name="run_id", kind=Kind.TEXT, says="unique id of the run"),
