@@ -18,13 +18,14 @@ from tenure.config.source import Source
 from tenure.contracts.gold import MEMBER_TOTALS
 from tenure.contracts.gold import member_days as contract
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, ORDER_LINES
+from tenure.lake.job_run import JobRun
 from tenure.spark.days import member_days
 from tenure.spark.kept import Kept
 from tenure.spark.lock import only_writer
 from tenure.spark.news import days_with_news, news
 from tenure.spark.night import Night, night
 from tenure.spark.parts import MEMBER_DAY
-from tenure.spark.runs import JobRun, described, job_run
+from tenure.spark.runs import described, job_run
 from tenure.spark.session import session
 from tenure.spark.totals import member_totals
 

@@ -21,13 +21,14 @@ from tenure.config.settings import Settings
 from tenure.config.source import Source
 from tenure.contracts import gold
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, MEMBERS, ORDER_LINES
+from tenure.lake.job_run import JobRun
 from tenure.lifecycle.calendar import as_of_days
 from tenure.spark.features import member_features
 from tenure.spark.kept import Kept
 from tenure.spark.lock import only_writer
 from tenure.spark.news import are_few, members_with_news, news
 from tenure.spark.night import Night, night
-from tenure.spark.runs import JobRun, described, job_run
+from tenure.spark.runs import described, job_run
 from tenure.spark.session import session
 
 

@@ -38,6 +38,7 @@ from tenure.contracts.silver import (
 )
 from tenure.contracts.table import Table
 from tenure.errors import Refused, WrongInput
+from tenure.lake.job_run import JobRun
 from tenure.lake.layout import bronze_path
 from tenure.privacy import secrets
 from tenure.spark import conservation, delta, silver
@@ -49,7 +50,7 @@ from tenure.spark.lock import only_writer
 from tenure.spark.mapping import check_rules, mapped
 from tenure.spark.night import emptied
 from tenure.spark.pseudonyms import member_key
-from tenure.spark.runs import JobRun, described, job_run
+from tenure.spark.runs import described, job_run
 from tenure.spark.schema import struct
 from tenure.spark.session import session
 from tenure.spark.set_aside import as_landed, member_columns, taken

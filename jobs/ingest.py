@@ -20,11 +20,12 @@ from tenure.config.env import Env
 from tenure.config.settings import Settings
 from tenure.config.source import Source
 from tenure.contracts.control import BATCHES
+from tenure.lake.job_run import JobRun
 from tenure.spark import delta
 from tenure.spark.landing import Arrival, Landing, land, landing
 from tenure.spark.lock import only_writer
 from tenure.spark.mapping import check_mapping, check_rules
-from tenure.spark.runs import JobRun, described, job_run
+from tenure.spark.runs import described, job_run
 from tenure.spark.schema import struct
 from tenure.spark.session import session
 

@@ -32,12 +32,13 @@ from tenure.config.source import Source
 from tenure.contracts.gold import gold_tables
 from tenure.contracts.shop import shop_from_json
 from tenure.errors import WrongInput
+from tenure.lake.job_run import JobRun
 from tenure.spark import delta
 from tenure.spark.checks import EVERYTHING, Written, check, written
 from tenure.spark.lock import only_writer
 from tenure.spark.night import Night, emptied, night
 from tenure.spark.releases import last_release, rebuilt_tables, roll_back, write_release
-from tenure.spark.runs import JobRun, described, job_run
+from tenure.spark.runs import described, job_run
 from tenure.spark.session import session
 
 FLAGS = (

@@ -11,7 +11,15 @@ serving=
 
 finish() {
     trap '' INT TERM
-    if [[ -n $serving ]] && kill -INT "$serving" 2>/dev/null; then wait "$serving" || true; fi
+    if [[ -n $serving ]] && kill -INT "$serving" 2>/dev/null; then
+        for _ in {1..75}; do
+            kill -0 "$serving" 2>/dev/null || break
+            sleep 0.2
+        done
+        # A shell that started this in the background may have made it deaf to INT.
+        kill -TERM "$serving" 2>/dev/null || true
+        wait "$serving" || true
+    fi
     python infra/local/ray_cluster.py stop --work "$work"
 }
 trap finish EXIT

@@ -70,7 +70,7 @@ class _Visit:
             self._door._audit.write(self._entry())
 
     async def _may_enter(self) -> bool:
-        path = self._scope["path"]
+        path = self._scope["path"].removeprefix(self._scope.get("root_path", ""))  # the service may have a prefix
         if path in OPEN_PATHS:
             return True
         headers = Headers(scope=self._scope)

@@ -9,11 +9,12 @@ from pyspark.sql import DataFrame
 from tenure.contracts.shop import Shop
 from tenure.contracts.silver import ORDER_LINES
 from tenure.contracts.table import Table
+from tenure.lake.job_run import JobRun
 from tenure.spark.kept import Kept
 from tenure.spark.news import days_with_news, news
 from tenure.spark.night import Night
 from tenure.spark.parts import MEMBER_DAY
-from tenure.spark.runs import JobRun, described
+from tenure.spark.runs import described
 
 
 def build_from_lines(

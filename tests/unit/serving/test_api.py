@@ -71,14 +71,15 @@ class Client:
         self.audit = shop.work / "audit" / "members-1.jsonl"
         self.app = api(questions, callers(shop.secrets), Audit(shop.work / "audit", "members-1"))
         self.token = (shop.secrets / "serving_token").read_text()
+        self.prefix = ""
 
     def send(self, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.token}", **more.pop("headers", {})}
 
         async def sent() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, root_path=self.prefix)
             async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
-                return await client.request(method, path, headers=headers, **more)
+                return await client.request(method, self.prefix + path, headers=headers, **more)
 
         return asyncio.run(sent())
 
@@ -261,15 +262,18 @@ def test_nothing_about_members_is_told_without_a_token(client: Client, token: st
         assert client.send("GET", path, headers={"authorization": token}).status_code == 200
 
 
-def test_a_caller_sees_only_what_its_role_is_for(own_client: Callable[..., Client]) -> None:
+@pytest.mark.parametrize("prefix", ["", "/members"])
+def test_a_caller_sees_only_what_its_role_is_for(own_client: Callable[..., Client], prefix: str) -> None:
     client = own_client()
     digest = hashlib.sha256(b"crm-token").hexdigest()
     (client.shop.secrets / "serving_tokens.yaml").write_text(f"- name: crm\n  roles: [read]\n  sha256: {digest}\n")
     again = Client(client.shop)
+    again.prefix = prefix
     crm = {"authorization": "Bearer crm-token"}
     assert again.send("GET", "/v1/members/m1", headers=crm).status_code == 200
     assert again.send("GET", "/v1/models", headers=crm).status_code == 403
     assert [one["task"] for one in again.send("GET", "/v1/models").json()["models"]] == ["churn", "recommender"]
+    assert again.send("GET", "/healthz", headers={"authorization": ""}).status_code == 200
 
 
 def test_readyz_names_each_model_and_what_keeps_it_from_answering(own_client: Callable[..., Client]) -> None:
