@@ -122,7 +122,10 @@ where rule is null and position > first_position
 _AS_LANDED = """
 create or replace temp table aside as
 select 'raw_orders' as "table", fate, rule, replaced_by, batch_id, batch_no, position, source_file,
-    to_json(struct_update(landed, member := cast(member_key as varchar))) as "row"
+    to_json(struct_pack(order_no := landed.order_no, member := cast(member_key as varchar), sku := landed.sku,
+        sold_at := landed.sold_at, units := landed.units, amount := landed.amount, discount := landed.discount,
+        coupon := landed.coupon, store := landed.store, is_return := landed.is_return,
+        exported_on := landed.exported_on)) as "row"
 from read_parquet('{orders}/*.parquet') join taken using (position)
 """
 

@@ -165,7 +165,8 @@ def _replaced(aside: DataFrame) -> DataFrame:
 
 
 def _row(aside: DataFrame) -> Column:
-    return F.to_json(F.col("landed").withField("member", F.col("member_key").cast("string"))).alias("row")
+    row = F.col("landed").dropFields("export_id").withField("member", F.col("member_key").cast("string"))
+    return F.to_json(row).alias("row")
 
 
 def _features(order_lines: DataFrame, lines: Lines) -> DataFrame:
