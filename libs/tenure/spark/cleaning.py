@@ -21,6 +21,7 @@ from tenure.spark.schema import spark_type
 
 QUARANTINED, DUPLICATE, NETTED = "quarantined", "duplicate", "netted"
 Named = tuple[str, Column]
+_BETWEEN = "\x1f"  # between names, none of which holds it
 _FILLED = "filled_by"
 
 
@@ -48,20 +49,19 @@ class Judgement:
 def filled(rows: DataFrame, source: Source, table: Table) -> DataFrame:
     """With every gap filled for which the source says how; ``filled_by`` names the rules that did."""
     gaps = [gap for gap in source.gaps if gap.table == table.name and gap.fill is not None]
-    names = F.array_compact(F.array(*(F.when(F.col(gap.column).isNull(), F.lit(gap.rule)) for gap in gaps)))
+    names = _all([(gap.rule, F.col(gap.column).isNull()) for gap in gaps])
     values = {gap.column: F.coalesce(gap.column, F.expr(gap.fill or "null")) for gap in gaps}
-    return rows.withColumns({_FILLED: names.cast("array<string>"), **values})
+    return rows.withColumns({_FILLED: names, **values})
 
 
 def judged(rows: DataFrame, judgement: Judgement) -> DataFrame:
     """With ``fate`` and ``rule`` (null for a row that is kept), ``flags``, and the values that rules set."""
     quarantined, netted = _first(judgement.quarantine), _first(judgement.net)
-    marks = F.array_compact(F.array(*(F.when(holds, F.lit(name)) for name, holds in judgement.flags)))
     return rows.withColumns(
         {
             "rule": F.coalesce(quarantined, netted),
             "fate": F.when(quarantined.isNotNull(), QUARANTINED).when(netted.isNotNull(), NETTED),
-            "flags": F.concat(_FILLED, marks.cast("array<string>")),
+            "flags": F.concat(_FILLED, _all(judgement.flags)),
             "replaced_by": F.lit(None).cast("string"),
             **judgement.values,
         }
@@ -70,6 +70,16 @@ def judged(rows: DataFrame, judgement: Judgement) -> DataFrame:
 
 def _first(named: Sequence[Named]) -> Column:
     return F.coalesce(F.lit(None).cast("string"), *(F.when(holds, F.lit(name)) for name, holds in named))
+
+
+def _all(named: Sequence[Named]) -> Column:
+    """The names of all that hold, as an array."""
+    none = F.array().cast("array<string>")
+    if not named:
+        return none
+    # Not by array_compact, which is a filter with a lambda (knowledge.once_for_each); most rows have none at all.
+    names = F.concat_ws(_BETWEEN, *(F.when(holds, F.lit(name)) for name, holds in named))
+    return F.when(names == "", none).otherwise(F.split(names, _BETWEEN))
 
 
 def of_reading(table: Table, source: Source) -> Judgement:

@@ -30,7 +30,7 @@ def member_events(order_lines: DataFrame, shop: Shop) -> DataFrame:
     return (
         sums.join(mixes(lines, shop), list(VERSION))  # exactly one row each
         .withColumn("kind", F.when(F.col("lines") > 0, "visit").otherwise("none"))
-        .withColumn("categories", F.transform("mix", lambda part: part["category"]))
+        .withColumn("categories", F.col("mix.category"))
         .withColumn("category_shares", _shares())
         .transform(bucketed, shop.buckets)
         .transform(without, table, shop.lacks)
@@ -40,7 +40,7 @@ def member_events(order_lines: DataFrame, shop: Shop) -> DataFrame:
 
 def mixes(order_lines: DataFrame, shop: Shop) -> DataFrame:
     """What each version of a visit was made of: ``mix``, categories kept with their lines and spend, most spent on
-    first; and ``hour``, of the first basket."""
+    first, with the sums over them; and ``hour``, of the first basket."""
     category = F.coalesce("category", F.lit(UNKNOWN_CATEGORY)).alias("category")
     is_kept = F.col("lines") > 0
     part = F.struct((-F.greatest("paid", F.lit(0))).alias("unpaid"), "category", "lines")
@@ -53,16 +53,16 @@ def mixes(order_lines: DataFrame, shop: Shop) -> DataFrame:
         .agg(F.sum("lines").alias("lines"), F.sum("paid").alias("paid"), F.min("hour").alias("hour"))
         .groupBy(*VERSION)
         # Ties go by name, so that the order is the same on every run.
-        .agg(F.sort_array(F.collect_list(F.when(is_kept, part))).alias("mix"), F.min("hour").alias("hour"))
+        .agg(
+            F.sort_array(F.collect_list(F.when(is_kept, part))).alias("mix"),
+            F.sum(F.when(is_kept, part["unpaid"])).alias("all_unpaid"),
+            F.sum(F.when(is_kept, part["lines"])).alias("all_lines"),
+            F.min("hour").alias("hour"),
+        )
     )
 
 
 def _shares() -> Column:
     """Shares of the spend; of the lines, where nothing was paid for any of them."""
-    paid = _sum_of("unpaid")
-    lines = _sum_of("lines")
-    return F.transform("mix", lambda part: F.when(paid < 0, part["unpaid"] / paid).otherwise(part["lines"] / lines))
-
-
-def _sum_of(field: str) -> Column:
-    return F.aggregate("mix", F.lit(0).cast("long"), lambda total, part: total + part[field])
+    unpaid, lines = F.col("all_unpaid"), F.col("all_lines")
+    return F.transform("mix", lambda part: F.when(unpaid < 0, part["unpaid"] / unpaid).otherwise(part["lines"] / lines))

@@ -6,7 +6,7 @@ A row that changes is never rewritten: a full new version is appended and the on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame, Window
@@ -19,9 +19,24 @@ def as_known(parts: DataFrame, of: Sequence[str]) -> DataFrame:
     ``of`` names the columns of the whole (a member's day). A whole has one version for each ``known_on`` among its
     parts; the ``known_on`` of the result is the version's.
     """
+    return (
+        of_versions(parts, of, lambda version: version >= F.col("known_on"))
+        .withColumn("known_on", F.col("version"))
+        .drop("version")
+    )
+
+
+def of_versions(parts: DataFrame, of: Sequence[str], holds: Callable[[Column], Column]) -> DataFrame:
+    """Each part once for every ``version`` of its whole (a ``known_on`` among the whole's parts) that ``holds``."""
     versions = F.collect_set("known_on").over(Window.partitionBy(*of))
-    knowing = F.filter("versions", lambda version: version >= F.col("known_on"))
-    return parts.withColumn("versions", versions).withColumn("known_on", F.explode(knowing)).drop("versions")
+    return once_for_each(parts.withColumn("versions", versions), "version", F.col("versions"), holds).drop("versions")
+
+
+def once_for_each(rows: DataFrame, name: str, values: Column, holds: Callable[[Column], Column]) -> DataFrame:
+    """Each row once for every one of the ``values`` for which ``holds``; ``name`` says which."""
+    # Not by F.filter: what has a lambda is interpreted, and on an executor each value it reads of an array costs a
+    # whole new SQLConf (Spark 4.2), microseconds where generated code takes nanoseconds.
+    return rows.withColumn(name, F.explode(values)).where(holds(F.col(name)))
 
 
 def closed(versions: DataFrame, of: Sequence[str]) -> DataFrame:
@@ -39,7 +54,7 @@ def stands_at(as_of: Column) -> Column:
 
 def standing_at(versions: DataFrame, as_of: Sequence[date]) -> DataFrame:
     """Each version once for every ``as_of`` at which it stands; at most one version of a whole each."""
-    return versions.withColumn("as_of", F.explode(F.filter(days(as_of), stands_at)))
+    return once_for_each(versions, "as_of", days(as_of), stands_at)
 
 
 def seen_from(tiles: DataFrame, as_of: Sequence[date], longest_days: int) -> DataFrame:
@@ -49,7 +64,7 @@ def seen_from(tiles: DataFrame, as_of: Sequence[date], longest_days: int) -> Dat
         is_in_window = (F.col("day") < day) & (F.col("day") >= F.date_sub(day, longest_days))
         return is_in_window & stands_at(day)
 
-    return within(tiles, as_of, longest_days, 0).withColumn("as_of", F.explode(F.filter(days(as_of), sees)))
+    return once_for_each(within(tiles, as_of, longest_days, 0), "as_of", days(as_of), sees)
 
 
 def within(rows: DataFrame, as_of: Sequence[date], days_before: int, days_after: int) -> DataFrame:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from tenure.contracts.gold import LABELS
 from tenure.contracts.shop import Shop
-from tenure.spark.knowledge import days, seen_from, within
+from tenure.spark.knowledge import days, once_for_each, seen_from, within
 from tenure.spark.schema import conform
 from tenure.spark.shop import bucketed
 
@@ -52,7 +52,7 @@ def came_back(tiles: DataFrame, as_of: Sequence[date], horizon_days: int) -> Dat
     return (
         tiles.where(is_visit_of_today)
         .transform(within, as_of, 0, horizon_days)
-        .withColumn("as_of", F.explode(F.filter(days(as_of), has_it_in_its_horizon)))
+        .transform(once_for_each, "as_of", days(as_of), has_it_in_its_horizon)
         .groupBy(*MEMBER_AT)
         .agg(F.max("known_on").alias("return_known_on"))
     )

@@ -26,6 +26,7 @@ EVERYWHERE = {
     "spark.sql.requireAllClusterKeysForCoPartition": "false",
     # Redaction reads every plan that a query passes through, whole: plans of megabytes cost more than small jobs.
     "spark.sql.maxPlanStringLength": "20000",
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
 }
 ON_ONE_MACHINE = {
     "spark.ui.enabled": "false",

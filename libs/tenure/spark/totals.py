@@ -7,12 +7,12 @@ each day of knowledge (``resummed``). Both give the same numbers; a property tes
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from tenure.contracts.gold import MEMBER_TOTALS
 from tenure.spark.kept import Kept
-from tenure.spark.knowledge import closed
+from tenure.spark.knowledge import closed, of_versions
 from tenure.spark.schema import conform
 from tenure.spark.shop import bucketed
 
@@ -103,18 +103,14 @@ def continued(steps: DataFrame) -> DataFrame:
 def resummed(tiles: DataFrame) -> DataFrame:
     """Totals summed over all tiles that stand, for each day of knowledge of a member."""
     known = tiles.withColumn("known_on", F.greatest("known_on", "day"))
-    versions = F.collect_set("known_on").over(Window.partitionBy("member_key"))
-    stands = F.filter(
-        "versions",
-        lambda version: (
-            (version >= F.col("known_on")) & (F.col("superseded_on").isNull() | (F.col("superseded_on") > version))
-        ),
-    )
+
+    def stands(version: Column) -> Column:
+        return (version >= F.col("known_on")) & (F.col("superseded_on").isNull() | (F.col("superseded_on") > version))
+
     visit = Window.partitionBy("member_key", "version", F.col("visits") > 0).orderBy("day")
     gap = F.when(F.col("visits") > 0, F.datediff("day", F.lag("day").over(visit)))
     return (
-        known.withColumn("versions", versions)
-        .withColumn("version", F.explode(stands))
+        of_versions(known, ["member_key"], stands)
         .withColumn("gap", gap)
         .groupBy("member_key", F.col("version").alias("known_on"))
         .agg(
