@@ -51,7 +51,7 @@ joined as (
     select dated.*, member_key, category, versions.product_id is not null as is_product_known,
         lag(struct_pack(order_id, occurred_at)) over (
             partition by member_id, dated.product_id, quantity, paid_minor, is_return
-            order by occurred_at nulls first, order_id nulls first
+            order by occurred_at nulls first, order_id nulls first, position
         ) as before
     from dated
     left join members using (member_id)

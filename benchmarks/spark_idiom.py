@@ -62,7 +62,7 @@ def _judged(spark: SparkSession, lines: Lines) -> DataFrame:
     )
     joined = typed.join(versions, stands, "left").drop(versions["product_id"])
     same = Window.partitionBy("member_id", "product_id", "quantity", "paid_minor", "is_return")
-    before = same.orderBy("occurred_at", "order_id")
+    before = same.orderBy("occurred_at", "order_id", "position")
     near = (
         ~F.col("is_return")
         & (F.lag("order_id").over(before) != F.col("order_id"))

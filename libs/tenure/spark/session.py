@@ -26,6 +26,7 @@ EVERYWHERE = {
     "spark.sql.requireAllClusterKeysForCoPartition": "false",
     # Redaction reads every plan that a query passes through, whole: plans of megabytes cost more than small jobs.
     "spark.sql.maxPlanStringLength": "20000",
+    # What is cached is read once or twice: to find out how it would be encoded best costs more than that saves.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
 }
 ON_ONE_MACHINE = {
