@@ -39,7 +39,7 @@ from tenure.simulation.simulate import simulated
 
 SIZES = {"full": "", "smoke": "_smoke"}  # which of conf/train/*.yaml
 SETUP = Path("var/logs/setup.json")
-HTTP_PORT = 8000  # another one where it is taken
+HTTP_PORT = 8000  # Serve's own, on loopback; another one where it is taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,8 @@ def run(demo: Demo) -> None:
         stages.run("publish", "python", "jobs/publish_members.py", *demo.at)
         port = ray_cluster.free_port(HTTP_PORT)
         url = f"http://127.0.0.1:{port}"
-        stages.run("serve_start", "serve", "start", "--http-host", "127.0.0.1", "--http-port", str(port))
+        if port != HTTP_PORT:
+            stages.run("serve_start", "serve", "start", "--http-host", "127.0.0.1", "--http-port", str(port))
         serve = ("serve", "run", "ray_apps.serve.members:build", "config=conf/serve/members.yaml")
         with stages.serving("serve", *serve, f"env.work={demo.work}", is_ready=partial(is_ready, url)):
             stages.run("requests", "python", "infra/local/ask_members.py", "--work", str(demo.work), "--url", url)

@@ -28,7 +28,9 @@ trap 'exit 143' TERM
 
 python infra/local/ray_cluster.py start --work "$work"
 . "$work/ray/client.sh"
-serve start --http-host 127.0.0.1 --http-port "$port"
+if [[ $port != 8000 ]]; then # Serve's own, on loopback
+    serve start --http-host 127.0.0.1 --http-port "$port"
+fi
 # In the background, for bash hears a signal only while it waits, not while it runs something; as a job of its own, for
 # else it would not hear of Ctrl-C.
 set -m

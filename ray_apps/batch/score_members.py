@@ -26,12 +26,12 @@ from tenure.config.command import command
 from tenure.config.env import Env
 from tenure.config.settings import Settings
 from tenure.contracts.answers import MEMBER_SCORES
-from tenure.errors import Busy
+from tenure.errors import Busy, Refused
 from tenure.lake.layout import table_path
 from tenure.lake.release import Release, release
 from tenure.lake.runs import JobRun, job_run
 from tenure.lake.schema import arrow
-from tenure.serving.scoring import ChurnOfBuckets, ItemsOfBuckets, choose
+from tenure.serving.scoring import REFUSAL, ChurnOfBuckets, ItemsOfBuckets, candidates
 
 log = logging.getLogger("score_members")
 
@@ -63,14 +63,14 @@ def run(config: ScoreMembers) -> None:
 
 def _score(config: ScoreMembers, chosen: Release, job: JobRun) -> None:
     env = config.env
-    # Who answers is decided once, here: processes that decided for themselves could come to different versions.
-    churn, recommender = (choose(env.registry_root, task, chosen) for task in ("churn", "recommender"))
+    # Who may answer is decided once, here: processes that asked the registry could be told different champions.
+    churn, recommender = (candidates(env.registry_root, task, chosen) for task in ("churn", "recommender"))
     _connect(env)
     device = "cuda" if config.workers.gpus else "cpu"
     day = f"as_of = DATE '{chosen.newest_as_of}'"
-    arguments: dict[str, Any] = {"release": chosen, "chosen": churn, "device": device}
+    arguments: dict[str, Any] = {"release": chosen, "of": churn, "device": device}
     scores = partial(_replace, ChurnOfBuckets, arguments, config, job, where=f"task = 'churn' and {day}")
-    arguments = {"release": chosen, "chosen": recommender, "k": config.k, "device": device}
+    arguments = {"release": chosen, "of": recommender, "k": config.k, "device": device}
     items = partial(_replace, ItemsOfBuckets, arguments, config, job, where=day)
     with ThreadPoolExecutor() as both:  # neither waits for the other's processes to start
         for replaced in [both.submit(scores), both.submit(items)]:
@@ -95,8 +95,9 @@ def _replace(
 ) -> None:
     """Scores every bucket and puts the answers in the place of those that ``where`` describes, in one commit."""
     workers, count = config.workers, arguments["release"].shop.buckets
-    buckets = ray.data.from_items([{"bucket": bucket} for bucket in range(count)])
-    answers = buckets.repartition(count).map_batches(
+    # A block a bucket, made here: to cut them apart later takes workers of its own.
+    buckets = ray.data.from_items([{"bucket": bucket} for bucket in range(count)], override_num_blocks=count)
+    answers = buckets.map_batches(
         scorer,
         fn_constructor_kwargs=arguments,
         batch_size=1,
@@ -117,20 +118,43 @@ def _replace(
         )
     except CommitFailedError as error:
         raise Busy(f"{scorer.table.name} was written by another run meanwhile; run this one again ({error})") from None
+    except Exception:
+        if counted.refused is None:
+            raise
+        raise counted.refused from None
     job.wrote[scorer.table.name] = counted.rows
-    log.info("%s: %d rows by %s, where %s", scorer.table.name, counted.rows, arguments["chosen"].name, where)
+    log.info("%s: %d rows by %s, where %s", scorer.table.name, counted.rows, ", ".join(counted.models), where)
 
 
 class _Counted:
-    """Blocks as they come, and how many rows they had; at no time all of them."""
+    """Blocks as they come, how many rows they had and whose answers they are; at no time all of them.
+
+    What was refused is kept in ``refused``: the writer that reads the blocks would pass on its text alone.
+    """
 
     def __init__(self, answers: ray.data.Dataset, schema: pa.Schema) -> None:
         self._answers, self.schema, self.rows = answers, schema, 0
+        self.models: set[str] = set()
+        self.refused: Refused | None = None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for block in self._answers.iter_batches(batch_format="pyarrow", batch_size=None):
+            self.refused = self._refusal(block)
+            if self.refused is not None:
+                raise self.refused
             self.rows += block.num_rows
             yield from block.cast(self.schema).to_batches()
+
+    def _refusal(self, block: pa.Table) -> Refused | None:
+        if REFUSAL in block.column_names:
+            return Refused(block[REFUSAL][0].as_py())
+        self.models.update(block["model_version"].unique().to_pylist())
+        if len(self.models) > 1:
+            return Refused(
+                f"{' and '.join(sorted(self.models))} both answered, as not every worker could load the better one: "
+                "nothing was written; look into the workers' logs and run this again"
+            )
+        return None
 
 
 if __name__ == "__main__":

@@ -189,6 +189,22 @@ def test_a_batch_without_a_model_that_fits_is_refused_with_the_reasons(
     assert "no champion for churn" in noted[0]["message"]
 
 
+def test_a_batch_passes_over_a_champion_that_does_not_load(
+    score_members: ModuleType, local_ray: None, tmp_path: Path
+) -> None:
+    own = opened(tmp_path, models=False, publish=False)
+    own.train_popularity()
+    of_other_weights = {"width": 32, "layers": 1, "heads": 2, "intermediate": 16, "rank": 2}
+    own.train_churn(architecture=of_other_weights)
+    settings = load(score_members.ScoreMembers, own.settings(workers=ONE))
+    with pytest.raises(Refused, match=r"no churn model loads: version 1: .* does not fit its manifest"):
+        score_members.run(settings)
+    own.train_churn()
+    own.train_churn(architecture=of_other_weights)
+    score_members.run(settings)
+    assert {row["model_version"] for row in rows(own, MEMBER_SCORES, lambda row: row["member_key"])} == {"churn/2"}
+
+
 @pytest.mark.gpu
 def test_a_replica_answers_with_a_share_of_the_gpu(tmp_path: Path, local_ray: None) -> None:
     if not torch.cuda.is_available():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,25 +22,53 @@ from tenure.registry.registry import Registry
 from tenure.serving.loading import champion_and_before, check_fits, in_items, no_champion
 from tenure.serving.point_in_time import in_catalogue, read_member_keys, read_purchases, read_rows
 
+if TYPE_CHECKING:
+    from tenure.models.recommender import Recommender
+    from tenure.models.scorer import MemberScorer
+
+M = TypeVar("M")
+
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """The version that answers for a release, to be opened where it is needed."""
+class Candidate:
+    """A version whose manifest fits a release; ``folder`` is its bundle, None where a server keeps it."""
+
+    version: str
+    folder: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """The versions that may answer for a release, the champion first."""
 
     task: str
-    version: str
     registry: str
+    versions: tuple[Candidate, ...]
 
-    @property
-    def name(self) -> str:
-        return f"{self.task}/{self.version}"
+    def first(self, load: Callable[[Path], M]) -> tuple[str, M]:
+        """The first that loads, with its name as ``model_version`` of the contracts. All that open the same candidates
+        come to the same, as loading asks for nothing but the bundle.
 
-    def folder(self) -> str:
-        return str(Registry(self.registry).folder(self.task, self.version))
+        Raises:
+            Refused: if none loads, with the reason of each.
+        """
+        refusals = []
+        for candidate in self.versions:
+            try:
+                return f"{self.task}/{candidate.version}", load(self._folder(candidate))
+            except TenureError as error:
+                refusals.append(f"version {candidate.version}: {error}")
+        raise Refused(f"no {self.task} model loads: {'; '.join(refusals)}")
+
+    def _folder(self, candidate: Candidate) -> Path:
+        if candidate.folder is not None:
+            return Path(candidate.folder)
+        return Registry(self.registry).folder(self.task, candidate.version)
 
 
-def choose(registry_root: str, task: str, release: Release) -> Chosen:
-    """The champion, or the newest version before it that a gate had chosen, whichever fits the release and loads first.
+def candidates(registry_root: str, task: str, release: Release) -> Candidates:
+    """The champion and the versions before it that a gate had chosen, as far as they fit the release. Nothing is loaded
+    here: a driver would import torch for it and hold what only its workers need.
 
     Raises:
         WrongInput: if there is no champion.
@@ -47,106 +78,114 @@ def choose(registry_root: str, task: str, release: Release) -> Chosen:
     champion = registry.version(task, "champion")
     if champion is None:
         raise no_champion(registry_root, task)
-    refusals = []
+    fitting, refusals = [], []
     for version in champion_and_before(registry, task, champion):
         try:
             folder = registry.folder(task, version)
             check_fits(read_manifest(folder), task, release.fingerprint, release.release_id)
-            _loads(task, folder)
-            return Chosen(task=task, version=version, registry=registry_root)
+            # Workers find the folder without MLflow, which takes seconds to import: only a server is asked again.
+            fitting.append(Candidate(version=version, folder=None if registry.is_server else str(folder.absolute())))
         except TenureError as error:
             refusals.append(f"version {version}: {error}")
-    raise Refused(f"no {task} model fits release {release.release_id}: {'; '.join(refusals)}")
+    if not fitting:
+        raise Refused(f"no {task} model fits release {release.release_id}: {'; '.join(refusals)}")
+    return Candidates(task=task, registry=registry_root, versions=tuple(fitting))
 
 
-def _loads(task: str, folder: Path) -> None:
-    """Refuses a bundle whose weights are not those of its architecture."""
-    from tenure.models.recommender import load_recommender
-    from tenure.models.scorer import load_scorer
-
-    {"churn": load_scorer, "recommender": load_recommender}[task](folder)
+REFUSAL = "refusal"  # of a block: the only column, where there is nothing to answer with
 
 
-class ChurnOfBuckets:
-    """Buckets in, rows of ``member_scores`` out; loads its model once."""
+class OfBuckets(ABC, Generic[M]):
+    """Buckets in, rows of ``table`` out. Loads its model once, when the first bucket comes: a worker that raised while
+    it starts would be started again and again, and Ray passes on an error's text alone, so a refusal is a block."""
+
+    table: Table
+
+    def __init__(self, release: Release, of: Candidates, device: str = "cpu") -> None:
+        self._release, self._of, self._device = release, of, device
+
+    def __call__(self, buckets: pa.Table) -> pa.Table:
+        try:
+            name, model = self._named
+        except TenureError as error:
+            return pa.table({REFUSAL: [str(error)]})
+        return pa.concat_tables(
+            [rows for bucket in buckets["bucket"].to_pylist() for rows in self._answers(name, model, bucket)]
+        )
+
+    @cached_property
+    def _named(self) -> tuple[str, M]:
+        return self._of.first(self._load)
+
+    @abstractmethod
+    def _load(self, folder: Path) -> M:
+        """Imports what it needs by itself: torch is slow to import and the driver does without."""
+
+    @abstractmethod
+    def _answers(self, name: str, model: M, bucket: int) -> Iterator[pa.Table]:
+        """A bucket's rows, as the model called ``name`` answers."""
+
+    def _rows(self, name: str, count: int, **columns: Any) -> pa.Table:
+        """Rows of the contract; a single value stands for all of them."""
+        release = self._release
+        columns |= {"as_of": release.newest_as_of, "model_version": name, "release_id": release.release_id}
+
+        def column(field: pa.Field) -> pa.Array:
+            value = columns[field.name]
+            if isinstance(value, np.ndarray | pa.Array):
+                return pa.array(value).cast(field.type)
+            return pa.repeat(pa.scalar(value, field.type), count)
+
+        schema = arrow(self.table)
+        return pa.Table.from_arrays([column(field) for field in schema], schema=schema)
+
+
+class ChurnOfBuckets(OfBuckets["MemberScorer"]):
+    """Rows of ``member_scores``."""
 
     table = MEMBER_SCORES
 
-    def __init__(self, release: Release, chosen: Chosen, device: str = "cpu") -> None:
-        from tenure.models.scorer import load_scorer  # by the worker alone: torch is slow to import
+    def _load(self, folder: Path) -> MemberScorer:
+        from tenure.models.scorer import load_scorer
 
-        self._release, self._chosen = release, chosen
-        self._scorer = load_scorer(chosen.folder(), device)
-        visits = self._scorer.inputs.visits
-        self._max_events = visits.max_events if visits else 1
+        return load_scorer(folder, self._device)
 
-    def __call__(self, buckets: pa.Table) -> pa.Table:
-        return pa.concat_tables([self._score(bucket) for bucket in buckets["bucket"].to_pylist()])
-
-    def _score(self, bucket: int) -> pa.Table:
-        rows = read_rows(self._release, bucket, self._max_events)
-        scores = self._scorer.score(rows)
-        return _table(
-            self.table,
-            self._release,
-            self._chosen,
-            len(rows),
-            bucket=bucket,
-            member_key=rows.member_keys,
-            task=self._chosen.task,
-            score=scores,
-        )
+    def _answers(self, name: str, model: MemberScorer, bucket: int) -> Iterator[pa.Table]:
+        visits = model.inputs.visits
+        rows = read_rows(self._release, bucket, visits.max_events if visits else 1)
+        keys, scores = rows.member_keys, model.score(rows)
+        yield self._rows(name, len(rows), bucket=bucket, member_key=keys, task=self._of.task, score=scores)
 
 
-class ItemsOfBuckets:
-    """Buckets in, rows of ``recommendations`` out: the best new items, and the best of all; loads its model once."""
+class ItemsOfBuckets(OfBuckets["Recommender"]):
+    """Rows of ``recommendations``: the best ``k`` new items, and the best of all."""
 
     table = RECOMMENDATIONS
 
-    def __init__(self, release: Release, chosen: Chosen, k: int, device: str = "cpu") -> None:
+    def __init__(self, release: Release, of: Candidates, k: int, device: str = "cpu") -> None:
+        super().__init__(release, of, device)
+        self._k = k
+
+    def _load(self, folder: Path) -> Recommender:
         from tenure.models.recommender import load_recommender
 
-        self._release, self._chosen, self._k = release, chosen, k
-        self._recommender = load_recommender(chosen.folder(), device)
+        return load_recommender(folder, self._device)
 
-    def __call__(self, buckets: pa.Table) -> pa.Table:
-        parts = [
-            self._rank(bucket, include_bought)
-            for bucket in buckets["bucket"].to_pylist()
-            for include_bought in (False, True)
-        ]
-        return pa.concat_tables(parts)
-
-    def _rank(self, bucket: int, include_bought: bool) -> pa.Table:
+    def _answers(self, name: str, model: Recommender, bucket: int) -> Iterator[pa.Table]:
         keys = read_member_keys(self._release, bucket)
         purchases, product_ids = read_purchases(self._release, bucket, keys)
-        histories = in_items(purchases, in_catalogue(product_ids, self._recommender.product_ids))
-        items, scores = self._recommender.recommend(histories, self._k, include_bought)
-        member, place = np.nonzero(items >= 0)
-        names = pa.array(self._recommender.product_ids, pa.string()).take(pa.array(items[member, place]))
-        return _table(
-            self.table,
-            self._release,
-            self._chosen,
-            len(member),
-            bucket=bucket,
-            member_key=keys[member],
-            include_bought=include_bought,
-            rank=place + 1,
-            product_id=names,
-            score=scores[member, place],
-        )
-
-
-def _table(table: Table, release: Release, chosen: Chosen, rows: int, **columns: Any) -> pa.Table:
-    """Rows of the contract; a single value stands for all of them."""
-    columns |= {"as_of": release.newest_as_of, "model_version": chosen.name, "release_id": release.release_id}
-
-    def column(field: pa.Field) -> pa.Array:
-        value = columns[field.name]
-        if isinstance(value, np.ndarray | pa.Array):
-            return pa.array(value).cast(field.type)
-        return pa.repeat(pa.scalar(value, field.type), rows)
-
-    schema = arrow(table)
-    return pa.Table.from_arrays([column(field) for field in schema], schema=schema)
+        histories = in_items(purchases, in_catalogue(product_ids, model.product_ids))
+        product_ids = pa.array(model.product_ids, pa.string())
+        for include_bought in (False, True):
+            items, scores = model.recommend(histories, self._k, include_bought)
+            member, place = np.nonzero(items >= 0)
+            yield self._rows(
+                name,
+                len(member),
+                bucket=bucket,
+                member_key=keys[member],
+                include_bought=include_bought,
+                rank=place + 1,
+                product_id=product_ids.take(pa.array(items[member, place])),
+                score=scores[member, place],
+            )

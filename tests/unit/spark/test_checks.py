@@ -82,7 +82,13 @@ def test_too_much_in_quarantine_is_found(night):
 def test_a_doubled_key_is_found(night):
     row = {"member_key": 5, "as_of": AS_OF, "task": "churn"}
     put(night, gold.LABELS, row, row, row | {"member_key": 6})
-    assert checks.count_doubled(night.read(gold.LABELS), gold.LABELS) == 1
+    assert checks.count_doubled({gold.LABELS: night.read(gold.LABELS)}) == {"labels": 1}
+
+
+def test_where_a_key_is_null_belongs_to_the_key(spark):
+    told = [("a", None), (None, "a"), (None, None), (None, None)]
+    rows = spark.createDataFrame(told, "product_id string, category string")
+    assert checks.count_doubled({replace(PRODUCTS, key=("product_id", "category")): rows}) == {"products": 1}
 
 
 def test_features_that_know_their_own_day_are_found_and_so_is_a_member_without_a_row(night):
