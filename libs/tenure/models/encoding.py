@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -32,12 +31,20 @@ class Number(Settings):
 
     def encode(self, x: np.ndarray, encoding: Encoding) -> np.ndarray:
         """(N,) float64 with NaN where missing -> (N, width) float32."""
+        block = np.empty((len(x), self.width(encoding)), np.float32)
+        self.encode_into(block, x, encoding)
+        return block
+
+    def encode_into(self, block: np.ndarray, x: np.ndarray, encoding: Encoding) -> None:
+        """``encode``, into an (N, width) part of a wider block."""
         is_missing = np.isnan(x)
-        known = np.where(is_missing, self.edges[0], x)
-        parts = self._piecewise(known) if encoding == "piecewise" else self._standard(known)
-        parts = np.where(is_missing[:, None], 0.0, parts)
-        told = [is_missing[:, None]] if self.tells_missing else []
-        return np.concatenate([parts, *told], axis=1, dtype=np.float32)
+        if self.tells_missing:
+            block[:, -1] = is_missing
+            block = block[:, :-1]
+        if encoding == "piecewise":
+            self._write_piecewise(block, np.where(is_missing, self.edges[0], x))
+        else:
+            block[:, 0] = np.where(is_missing, 0.0, (_signed_log(x) - self.mean) / self.sd)
 
     def code(self, x: np.ndarray) -> np.ndarray:
         """(N,) int64: the bin, from 1, the last one for the highest edge and beyond; 0 where missing."""
@@ -48,13 +55,15 @@ class Number(Settings):
         """How many codes there are, that of a missing number included."""
         return len(self.edges) + 1
 
-    def _piecewise(self, x: np.ndarray) -> np.ndarray:
-        """Piecewise-linear encoding (Gorishniy, Rubachev, Babenko 2022), held in [0, 1] beyond the outer edges."""
-        low, high = np.asarray(self.edges[:-1]), np.asarray(self.edges[1:])
-        return np.clip((x[:, None] - low) / (high - low), 0.0, 1.0)
-
-    def _standard(self, x: np.ndarray) -> np.ndarray:
-        return ((_signed_log(x) - self.mean) / self.sd)[:, None]
+    def _write_piecewise(self, block: np.ndarray, x: np.ndarray) -> None:
+        """Piecewise-linear encoding (Gorishniy, Rubachev, Babenko 2022), held in [0, 1] beyond the outer edges: pieces
+        below the value's own are full, those above are empty. The lowest edge, where missing numbers lie, is none."""
+        edges = np.asarray(self.edges)
+        place = np.searchsorted(edges[1:-1], x, side="right")
+        low, high = edges[place], edges[place + 1]
+        pieces = len(edges) - 1
+        block[:] = np.tri(pieces, k=-1, dtype=np.float32)[place]
+        block[np.arange(len(x)), place] = np.clip((x - low) / (high - low), 0.0, 1.0)
 
 
 class Words(Settings):
@@ -65,7 +74,13 @@ class Words(Settings):
 
     def encode(self, column: pa.ChunkedArray | pa.Array) -> np.ndarray:
         """(N,) text -> (N, words) float32."""
-        return (self.code(column)[:, None] == np.arange(1, len(self.words) + 1)).astype(np.float32)
+        block = np.empty((len(column), len(self.words)), np.float32)
+        self.encode_into(block, column)
+        return block
+
+    def encode_into(self, block: np.ndarray, column: pa.ChunkedArray | pa.Array) -> None:
+        """``encode``, into an (N, words) part of a wider block."""
+        block[:] = np.eye(len(self.words) + 1, dtype=np.float32)[self.code(column), 1:]
 
     def code(self, column: pa.ChunkedArray | pa.Array) -> np.ndarray:
         """(N,) int64: the word, from 1; 0 for a new or missing one."""
@@ -103,11 +118,6 @@ def fit_words(name: str, column: pa.ChunkedArray | pa.Array, at_most: int) -> Wo
 def numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """(N,) float64 of a numeric or flag column, NaN where null."""
     return column.cast(pa.float64()).to_numpy(zero_copy_only=False) if len(column) else np.zeros(0)
-
-
-def concatenated(parts: Sequence[np.ndarray], rows: int) -> np.ndarray:
-    """Blocks side by side, (rows, sum of widths) float32."""
-    return np.concatenate([np.zeros((rows, 0), np.float32), *parts], axis=1)
 
 
 def _signed_log(x: np.ndarray) -> np.ndarray:

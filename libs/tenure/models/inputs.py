@@ -6,7 +6,7 @@ lives in the manifest and turns any later rows into the same blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -20,60 +20,107 @@ from tenure.config.settings import Settings
 from tenure.contracts.table import Column, Has, Kind, Table
 from tenure.errors import Refused
 from tenure.models.batch import Batch, Visits
-from tenure.models.encoding import Encoding, Number, Words, concatenated, fit_number, fit_words, numbers
-from tenure.models.rows import MemberRows, days, last
+from tenure.models.encoding import Encoding, Number, Words, fit_number, fit_words, numbers
+from tenure.models.rows import MemberRows, days, offsets_of, ranges
 
 _NUMERIC = (Kind.COUNT, Kind.MONEY, Kind.NUMBER, Kind.FLAG)
 EPOCH = date(1970, 1, 1)
 
 
 def _days_ago(rows: MemberRows) -> np.ndarray:
-    return np.repeat(rows.as_of, np.diff(rows.offsets)) - days(rows.events["day"]).astype(np.float64)
+    return np.repeat(rows.as_of, np.diff(rows.offsets)) - _days(rows).astype(np.float64)
 
 
 def _gap_days(rows: MemberRows) -> np.ndarray:
-    day = days(rows.events["day"]).astype(np.float64)
-    gaps = np.diff(day, prepend=np.nan)
+    gaps = np.diff(_days(rows).astype(np.float64), prepend=np.nan)
     is_first = rows.offsets[:-1][np.diff(rows.offsets) > 0]
     gaps[is_first] = np.nan
     return gaps
 
 
-def _weekday(rows: MemberRows) -> np.ndarray:
-    return (days(rows.events["day"]) + 3.0) % 7  # 1970-01-01 was a Thursday; Monday is 0
+def _days(rows: MemberRows) -> np.ndarray:
+    return rows.each(days(rows.held["day"]))
 
 
-def _discount_share(rows: MemberRows) -> np.ndarray:
-    off = numbers(rows.events["discount_minor"]) + numbers(rows.events["coupon_minor"])
-    full = numbers(rows.events["spend_minor"]) + off
+def _weekday(visits: pa.Table) -> np.ndarray:
+    return (days(visits["day"]) + 3.0) % 7  # 1970-01-01 was a Thursday; Monday is 0
+
+
+def _discount_share(visits: pa.Table) -> np.ndarray:
+    off = numbers(visits["discount_minor"]) + numbers(visits["coupon_minor"])
+    full = numbers(visits["spend_minor"]) + off
     return np.divide(off, full, out=np.full(len(off), np.nan), where=full > 0)
 
 
-def _column(name: str) -> Callable[[MemberRows], np.ndarray]:
-    return lambda rows: numbers(rows.events[name])
+def _column(name: str) -> Callable[[pa.Table], np.ndarray]:
+    return lambda visits: numbers(visits[name])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Part:
-    """One part of a visit's token: a number of each event, cut into at most ``bins`` bins."""
+    """One part of a visit's token: a number of each event, cut into at most ``bins`` bins.
+
+    It is made either ``of_visit``, of the visit alone, or ``of_row``, in whole days, of a row and its events.
+    """
 
     name: str
-    of: Callable[[MemberRows], np.ndarray]
     bins: int
+    of_visit: Callable[[pa.Table], np.ndarray] | None = None
+    of_row: Callable[[MemberRows], np.ndarray] | None = None
     needs: Has | None = None
+
+    def of(self, rows: MemberRows) -> np.ndarray:
+        """(E,) float64, NaN where it is missing."""
+        values, index = self.distinct(rows)
+        return values if index is None else values.take(index)
+
+    def distinct(self, rows: MemberRows) -> tuple[np.ndarray, np.ndarray | None]:
+        """(D,) values, and (E,) which of them each event has; None where value by value is event by event."""
+        if self.of_visit is not None:
+            return self.of_visit(rows.held), rows.places
+        assert self.of_row is not None
+        return _by_value(self.of_row(rows))
+
+
+def _by_value(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Whole numbers as all those between the least and the greatest, and a missing one at their end."""
+    known = x[~np.isnan(x)]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 0.0)
+    if high - low > len(x):
+        return x, None
+    values = np.append(np.arange(low, high + 1), np.nan)
+    return values, np.where(np.isnan(x), len(values) - 1, x - low).astype(np.int64)
 
 
 PARTS = (
-    Part("days_ago", _days_ago, 24),
-    Part("gap_days", _gap_days, 16),
-    Part("spend_minor", _column("spend_minor"), 16),
-    Part("lines", _column("lines"), 8),
-    Part("baskets", _column("baskets"), 4),
-    Part("weekday", _weekday, 6),
-    Part("hour", _column("hour"), 8, needs=Has.HOURS),
-    Part("discount_share", _discount_share, 8, needs=Has.DISCOUNTS),
+    Part(name="days_ago", of_row=_days_ago, bins=24),
+    Part(name="gap_days", of_row=_gap_days, bins=16),
+    Part(name="spend_minor", of_visit=_column("spend_minor"), bins=16),
+    Part(name="lines", of_visit=_column("lines"), bins=8),
+    Part(name="baskets", of_visit=_column("baskets"), bins=4),
+    Part(name="weekday", of_visit=_weekday, bins=6),
+    Part(name="hour", of_visit=_column("hour"), bins=8, needs=Has.HOURS),
+    Part(name="discount_share", of_visit=_discount_share, bins=8, needs=Has.DISCOUNTS),
 )
 _PART = {part.name: part for part in PARTS}
+
+
+Run = tuple[np.ndarray | None, list[tuple[Number, np.ndarray]]]
+
+
+def _runs(parts: Sequence[tuple[Number, np.ndarray, np.ndarray | None]]) -> list[Run]:
+    """Parts that follow one another and whose values are told by one index."""
+    runs: list[Run] = []
+    for part, values, index in parts:
+        if not (runs and runs[-1][0] is index):
+            runs.append((index, []))
+        runs[-1][1].append((part, values))
+    return runs
+
+
+def _each(of_values: np.ndarray, index: np.ndarray | None) -> torch.Tensor:
+    rows = torch.from_numpy(of_values)
+    return rows if index is None else rows.index_select(0, torch.from_numpy(index))
 
 
 class VisitInputs(Settings):
@@ -88,25 +135,32 @@ class VisitInputs(Settings):
         return sum(part.width("piecewise") for part in self.parts)
 
     def block(self, rows: MemberRows) -> Visits:
-        rows = last(rows, self.max_events)
-        of = {part.name: _PART[part.name].of(rows) for part in self.parts}
-        values = concatenated([part.encode(of[part.name], "piecewise") for part in self.parts], len(rows.events))
-        codes = np.stack([part.code(of[part.name]) for part in self.parts], axis=1)
+        rows = rows.last(self.max_events).compact()
+        values: list[torch.Tensor] = []
+        codes: list[torch.Tensor] = []
+        # Parts of the same index side by side, so that an event's share of them is copied as one.
+        for index, parts in _runs([(part, *_PART[part.name].distinct(rows)) for part in self.parts]):
+            encoded = np.concatenate([part.encode(of, "piecewise") for part, of in parts], axis=1)
+            values.append(_each(encoded, index))
+            codes.append(_each(np.stack([part.code(of) for part, of in parts], axis=1), index))
         return Visits(
-            torch.from_numpy(rows.offsets), torch.from_numpy(values), torch.from_numpy(codes), *self._mix(rows.events)
+            torch.from_numpy(rows.offsets), torch.cat(values, dim=1), torch.cat(codes, dim=1), *self._mix(rows)
         )
 
-    def _mix(self, events: pa.Table) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _mix(self, rows: MemberRows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if not self.categories:
-            return torch.zeros(len(events) + 1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+            empty = torch.zeros(0, dtype=torch.int64)
+            return torch.zeros(rows.event_count + 1, dtype=torch.int64), empty, torch.zeros(0)
         words = Words(name="categories", words=self.categories)
-        lengths = pc.fill_null(pc.list_value_length(events["categories"]), 0).to_numpy()
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
-        shares = numbers(pc.list_flatten(events["category_shares"])).astype(np.float32)
+        held = pc.fill_null(pc.list_value_length(rows.held["categories"]), 0).to_numpy().astype(np.int64)
+        lengths, starts = rows.each(held), rows.each(offsets_of(held)[:-1])
+        taken = ranges(starts, lengths)
+        ids = words.code(pc.list_flatten(rows.held["categories"]))
+        shares = numbers(pc.list_flatten(rows.held["category_shares"])).astype(np.float32)
         return (
-            torch.from_numpy(offsets),
-            torch.from_numpy(words.code(pc.list_flatten(events["categories"]))),
-            torch.from_numpy(shares),
+            torch.from_numpy(offsets_of(lengths)),
+            torch.from_numpy(ids.take(taken)),
+            torch.from_numpy(shares.take(taken)),
         )
 
 
@@ -157,8 +211,16 @@ class Inputs(Settings):
         return np.stack(columns, axis=1)
 
     def _features(self, features: pa.Table) -> np.ndarray:
-        parts = [n.encode(numbers(features[n.name]), self.encoding) for n in self.numbers]
-        return concatenated([*parts, *(w.encode(features[w.name]) for w in self.words)], len(features))
+        block = np.empty((len(features), self.width), np.float32)
+        place = 0
+        for number in self.numbers:
+            width = number.width(self.encoding)
+            number.encode_into(block[:, place : place + width], numbers(features[number.name]), self.encoding)
+            place += width
+        for word in self.words:
+            word.encode_into(block[:, place : place + len(word.words)], features[word.name])
+            place += len(word.words)
+        return block
 
     def _check(self, rows: MemberRows) -> None:
         missing = [name for name in self.feature_columns if name not in rows.features.column_names]
@@ -227,7 +289,7 @@ def fit_inputs(
 
 
 def _fit_visits(rows: MemberRows, lacks: tuple[Has, ...], max_events: int, max_words: int) -> VisitInputs:
-    rows = last(rows, max_events)
+    rows = rows.last(max_events)
     parts = [fit_number(p.name, p.of(rows), p.bins) for p in PARTS if p.needs not in lacks]
     words = None
     if Has.CATEGORIES not in lacks:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -20,16 +21,21 @@ NEVER = np.iinfo(np.int32).max  # days since 1970 of a row that nothing supersed
 class MemberRows:
     """N members, each at an ``as_of``.
 
+    A visit is seen at many ``as_of``, so events are held once and named by their place: what is made of a visit alone
+    is made once.
+
     Attributes:
         features: N rows with columns of ``member_features``, ``member_key`` and ``as_of`` among them.
-        events: E rows with columns of ``member_events``; those of row i are ``offsets[i]:offsets[i + 1]``, oldest
-            first, already cut (see ``cut``).
-        offsets: (N + 1,) int64.
+        held: rows with columns of ``member_events``, in any order, each of them any number of times an event.
+        offsets: (N + 1,) int64; the events of row i are ``offsets[i]:offsets[i + 1]``, oldest first, already cut (see
+            ``cut``).
+        places: (E,) int64, where in ``held`` each event lies; None where they are the events as they lie.
     """
 
     features: pa.Table
-    events: pa.Table
+    held: pa.Table
     offsets: np.ndarray
+    places: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.features.num_rows
@@ -44,11 +50,44 @@ class MemberRows:
         """(N,) int64."""
         return self.features["member_key"].to_numpy()
 
+    @property
+    def event_count(self) -> int:
+        """E, repeats counted."""
+        return len(self.held) if self.places is None else len(self.places)
+
+    @cached_property
+    def events(self) -> pa.Table:
+        """(E,) the events one after the other."""
+        return self.held if self.places is None else self.held.take(self.places)
+
+    def each(self, of_held: np.ndarray) -> np.ndarray:
+        """(E, ...) what was made of each of ``held``, for each event."""
+        return of_held if self.places is None else of_held.take(self.places, axis=0)
+
     def take(self, rows: np.ndarray) -> MemberRows:
         """The rows at these positions, in this order."""
         lengths = np.diff(self.offsets)[rows]
-        chosen = ranges(self.offsets[:-1][rows], lengths)
-        return MemberRows(self.features.take(rows), self.events.take(chosen), offsets_of(lengths))
+        return MemberRows(
+            self.features.take(rows),
+            self.held,
+            offsets_of(lengths),
+            self._places(ranges(self.offsets[:-1][rows], lengths)),
+        )
+
+    def last(self, max_events: int) -> MemberRows:
+        """The same rows with at most their last ``max_events`` events."""
+        lengths = np.minimum(np.diff(self.offsets), max_events)
+        if lengths.sum() == self.event_count:
+            return self
+        kept = ranges(self.offsets[1:] - lengths, lengths)
+        return MemberRows(self.features, self.held, offsets_of(lengths), self._places(kept))
+
+    def compact(self) -> MemberRows:
+        """The same rows without what no event is, where that is most of what is held."""
+        return self if self.event_count >= len(self.held) else MemberRows(self.features, self.events, self.offsets)
+
+    def _places(self, events: np.ndarray) -> np.ndarray:
+        return events if self.places is None else self.places[events]
 
 
 def days(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
@@ -74,15 +113,7 @@ def cut(features: pa.Table, events: pa.Table, max_events: int, *, undone: bool =
     chosen = np.empty(offsets[-1], np.int64)
     for rows, taken in seen:
         chosen[ranges(offsets[rows], counts[rows])] = taken
-    return MemberRows(features, events.take(chosen), offsets)
-
-
-def last(rows: MemberRows, max_events: int) -> MemberRows:
-    """The same rows with at most their last ``max_events`` visits."""
-    lengths = np.minimum(np.diff(rows.offsets), max_events)
-    if lengths.sum() == len(rows.events) and rows.offsets[0] == 0:
-        return rows
-    return MemberRows(rows.features, rows.events.take(ranges(rows.offsets[1:] - lengths, lengths)), offsets_of(lengths))
+    return MemberRows(features, events, offsets, chosen)
 
 
 def cut_events(events: pa.Table, member_keys: np.ndarray, as_of: date, max_events: int) -> tuple[pa.Table, np.ndarray]:
@@ -145,8 +176,11 @@ def offsets_of(lengths: np.ndarray) -> np.ndarray:
 
 def joined(parts: Sequence[MemberRows]) -> MemberRows:
     """Rows of several reads as one, in their order."""
+    starts = offsets_of(np.array([len(part.held) for part in parts]))
+    places = [part.each(np.arange(len(part.held))) + start for part, start in zip(parts, starts, strict=False)]
     return MemberRows(
         pa.concat_tables([part.features for part in parts]),
-        pa.concat_tables([part.events for part in parts]),
+        pa.concat_tables([part.held for part in parts]),
         offsets_of(np.concatenate([np.diff(part.offsets) for part in parts])),
+        np.concatenate(places),
     )

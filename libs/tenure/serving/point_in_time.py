@@ -57,7 +57,7 @@ def read_rows(release: Release, bucket: int, max_events: int) -> MemberRows:
     by_version = ("member_key", "day", "known_on")
     events = release.read(member_events(release.shop), where=_known(release, bucket), order_by=by_version)
     cut, offsets = cut_events(events, features["member_key"].to_numpy(), release.newest_as_of, max_events)
-    return MemberRows(features=features, events=cut, offsets=offsets)
+    return MemberRows(features=features, held=cut, offsets=offsets)
 
 
 def read_member_keys(release: Release, bucket: int) -> np.ndarray:

@@ -100,7 +100,7 @@ class MemberStore:
         parts, sizes = self._pieces(self._events, member_keys, "events")
         return MemberRows(
             features=features,
-            events=pa.Table.from_batches(parts, self._events.schema),
+            held=pa.Table.from_batches(parts, self._events.schema),
             offsets=offsets_of(sizes),
         )
 

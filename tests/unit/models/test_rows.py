@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tenure.models.rows import cut, cut_events, joined, last
+from tenure.models.rows import cut, cut_events, joined
 
 ANNA, BEN, CARL = 1, 2, 3
 
@@ -87,4 +87,4 @@ def test_take_joined_and_last_keep_rows_and_visits_together():
     turned = rows.take(np.array([1, 0]))
     assert [days_of(turned, i) for i in range(2)] == [[4], [2, 5]]
     assert [days_of(joined([turned, rows]), i) for i in range(4)] == [[4], [2, 5], [2, 5], [4]]
-    assert [days_of(last(turned, 1), i) for i in range(2)] == [[4], [5]]
+    assert [days_of(turned.last(1), i) for i in range(2)] == [[4], [5]]
