@@ -14,9 +14,10 @@ RUN pip install --no-cache-dir --no-deps /tmp/*.whl
 COPY dist/jars/ /opt/tenure/var/jars/
 COPY jobs/ /opt/tenure/jobs/
 COPY conf/ /opt/tenure/conf/
+COPY infra/docker/spark_entrypoint.sh /opt/tenure/entrypoint.sh
 
 RUN useradd --create-home --uid 1000 tenure && chown -R tenure /opt/tenure
 USER tenure
 WORKDIR /opt/tenure
-ENTRYPOINT ["spark-submit"]
+ENTRYPOINT ["bash", "/opt/tenure/entrypoint.sh"]
 CMD ["jobs/refresh.py", "--help"]

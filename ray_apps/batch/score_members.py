@@ -27,7 +27,7 @@ from tenure.config.env import Env
 from tenure.config.settings import Settings
 from tenure.contracts.answers import MEMBER_SCORES
 from tenure.errors import Busy, Refused
-from tenure.lake.layout import table_path
+from tenure.lake.layout import RETENTION, table_path
 from tenure.lake.release import Release, release
 from tenure.lake.runs import JobRun, job_run
 from tenure.lake.schema import arrow
@@ -114,6 +114,7 @@ def _replace(
             mode="overwrite",
             predicate=where,
             partition_by=list(scorer.table.partition_by),
+            configuration=dict(RETENTION),
             storage_options=dict(config.env.storage_options) or None,
         )
     except CommitFailedError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,55 @@ def test_an_image_runs_as_nobody_special_and_copies_what_exists(path) -> None:
     assert text.index("USER tenure") > text.index("pip install")
     copied = re.findall(r"^COPY (\S+) ", text, re.MULTILINE)
     assert [name for name in copied if not name.startswith("dist/") and not (ROOT / name).exists()] == []
+
+
+ASKED_BY_KUBERNETES = {
+    "SPARK_DRIVER_BIND_ADDRESS": "10.0.0.1",
+    "SPARK_DRIVER_URL": "spark://d:7078",
+    "SPARK_EXECUTOR_ID": "3",
+    "SPARK_EXECUTOR_CORES": "4",
+    "SPARK_EXECUTOR_MEMORY": "16g",
+    "SPARK_EXECUTOR_POD_IP": "10.0.0.2",
+    "SPARK_EXECUTOR_POD_NAME": "night-3",
+    "SPARK_APPLICATION_ID": "spark-1",
+    "SPARK_RESOURCE_PROFILE_ID": "0",
+    "SPARK_JAVA_OPT_10": "-Dlast=1",
+    "SPARK_JAVA_OPT_9": "-Dfirst=a b",
+}
+
+
+def entered(tmp_path: Path, *arguments: str) -> list[str]:
+    """What the Spark image's entry point starts: the program, and what it is told."""
+    for program in ("java", "spark-submit"):
+        (tmp_path / program).write_text(f'#!/bin/sh\nprintf "%s\\n" {program} "$@"\n')
+        (tmp_path / program).chmod(0o755)
+    environment = {**os.environ, **ASKED_BY_KUBERNETES, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SPARK_HOME": "/s"}
+    command = ["bash", str(ROOT / "infra/docker/spark_entrypoint.sh"), *arguments]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+def test_the_spark_image_starts_what_kubernetes_asks_for(tmp_path) -> None:
+    program, *said = entered(tmp_path, "executor")
+    assert program == "java"
+    assert said[:4] == ["-Dfirst=a b", "-Dlast=1", "-Xms16g", "-Xmx16g"]
+    assert (said[4], said[6].rpartition(".")[2]) == ("-cp", "KubernetesExecutorBackend")
+    assert said[5].endswith(":/s/jars/*")
+    assert dict(zip(said[7::2], said[8::2], strict=True)) == {
+        "--driver-url": "spark://d:7078",
+        "--executor-id": "3",
+        "--cores": "4",
+        "--app-id": "spark-1",
+        "--hostname": "10.0.0.2",
+        "--resourceProfileId": "0",
+        "--podName": "night-3",
+    }
+    program, *said = entered(tmp_path, "driver", "--class", "Main", "jobs/refresh.py")
+    assert (program, said[:2], said[-1]) == ("spark-submit", ["--deploy-mode", "client"], "jobs/refresh.py")
+    assert "spark.driver.bindAddress=10.0.0.1" in said
+
+
+def test_the_spark_image_submits_whatever_else_it_is_told(tmp_path) -> None:
+    assert entered(tmp_path, "jobs/refresh.py", "--help") == ["spark-submit", "jobs/refresh.py", "--help"]
 
 
 @pytest.mark.parametrize("by", [started_by_manifests, started_by_the_document], ids=lambda by: by.__name__)

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from tenure.contracts.table import Layer, Table
 
+# Delta's table properties. A release names versions of tables, and is read for as long as a model that was trained on
+# it may have to be trained again: a year and a month. Delta itself keeps a version for thirty days, and its files for
+# seven.
+RETENTION = {
+    "delta.logRetentionDuration": "interval 400 days",
+    "delta.deletedFileRetentionDuration": "interval 400 days",
+}
+
 
 def table_path(root: str, table: Table) -> str:
     """``root`` may be a folder or a URL."""

@@ -14,17 +14,10 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from tenure.contracts.table import Table
-from tenure.lake.layout import table_path
+from tenure.lake.layout import RETENTION, table_path
 from tenure.spark.schema import conform, struct
 
 Counts = dict[str, int]
-
-# A release names versions of tables, and is read for as long as a model that was trained on it may have to be trained
-# again: a year and a month. Delta's own default keeps a version for thirty days, and its files for seven.
-RETENTION = {
-    "delta.logRetentionDuration": "interval 400 days",
-    "delta.deletedFileRetentionDuration": "interval 400 days",
-}
 
 _FILTERED_ON = ("bucket", "batch_no", "as_of", "day", "known_on", "member_key", "matured_at", "release_id", "task")
 

@@ -32,7 +32,7 @@ from pyspark.sql import types as T
 from tenure.config.source import Feed, Source
 from tenure.contracts.landing import ENVELOPE
 from tenure.errors import WrongInput
-from tenure.lake.layout import bronze_folder, bronze_path
+from tenure.lake.layout import RETENTION, bronze_folder, bronze_path
 from tenure.spark import delta
 from tenure.spark.schema import spark_type
 
@@ -369,7 +369,7 @@ _BRONZE = {
     "delta.columnMapping.mode": "name",
     "delta.dataSkippingStatsColumns": "batch_no",
     "delta.enableDeletionVectors": "false",
-    **delta.RETENTION,
+    **RETENTION,
 }
 
 
