@@ -7,11 +7,6 @@ readonly MAIN=org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend
 
 spark_home=${SPARK_HOME:-$(python -m pyspark.find_spark_home)}
 
-# A pod may run as any user: Hadoop asks for the name of the one that it runs as.
-if ! whoami >/dev/null 2>&1 && [[ -w /etc/passwd ]]; then
-    echo "tenure:x:$(id -u):$(id -g)::/opt/tenure:/bin/false" >>/etc/passwd
-fi
-
 case ${1:-} in
 driver)
     shift
@@ -21,11 +16,11 @@ driver)
     ;;
 executor)
     options=()
-    while IFS='=' read -r -d '' name value; do
-        if [[ $name == SPARK_JAVA_OPT_* ]]; then options+=("$value"); fi
+    while IFS= read -r -d '' pair; do
+        if [[ $pair == SPARK_JAVA_OPT_*=* ]]; then options+=("${pair#*=}"); fi
     done < <(env -0 | sort -z -t _ -k 4n) # in the order of their numbers
     exec java "${options[@]}" "-Xms$SPARK_EXECUTOR_MEMORY" "-Xmx$SPARK_EXECUTOR_MEMORY" \
-        -cp "${SPARK_CONF_DIR:-}:${SPARK_CLASSPATH:-}:$spark_home/jars/*" "$MAIN" \
+        -cp "${SPARK_CONF_DIR:+$SPARK_CONF_DIR:}${SPARK_CLASSPATH:+$SPARK_CLASSPATH:}$spark_home/jars/*" "$MAIN" \
         --driver-url "$SPARK_DRIVER_URL" --executor-id "$SPARK_EXECUTOR_ID" --cores "$SPARK_EXECUTOR_CORES" \
         --app-id "$SPARK_APPLICATION_ID" --hostname "$SPARK_EXECUTOR_POD_IP" \
         --resourceProfileId "$SPARK_RESOURCE_PROFILE_ID" --podName "$SPARK_EXECUTOR_POD_NAME"

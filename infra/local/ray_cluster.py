@@ -53,6 +53,7 @@ def start(work: Path, *, cpus: float, object_store_mb: int) -> Mapping[str, str]
         "RAY_ADDRESS": f"127.0.0.1:{gcs}",
         "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard}",
         "RAY_DASHBOARD_ADDRESS": f"http://127.0.0.1:{dashboard}",
+        "RAY_SERVE_DEFAULT_HTTP_HOST": "127.0.0.1",  # whatever Serve's own may be
     }
     command = [
         *("ray", "start", "--head", "--block", "--disable-usage-stats", "--temp-dir", session),

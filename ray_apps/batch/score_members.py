@@ -4,7 +4,9 @@
     ray job submit -- python ray_apps/batch/score_members.py --config conf/batch/score_members.yaml
 
 Buckets are scored by Ray Data, as many at once as there are workers; the answers of a task and an ``as_of`` are
-replaced in one commit, so a rerun changes nothing but the commit. The run leaves a row in ``job_runs``.
+replaced in one commit, so a rerun changes nothing but the commit. Scores and recommendations are commits of their own:
+where the one model cannot answer, the other's table is written and the run still fails. The run leaves a row in
+``job_runs``.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from tenure.config.command import command
 from tenure.config.env import Env
 from tenure.config.settings import Settings
 from tenure.contracts.answers import MEMBER_SCORES
+from tenure.contracts.table import Table
 from tenure.errors import Busy, Refused
 from tenure.lake.layout import RETENTION, table_path
 from tenure.lake.release import Release, release
@@ -40,7 +43,7 @@ class Workers(Settings):
     """How many processes score buckets, and what each may use; ``gpus`` is a share of one device."""
 
     at_least: int = Field(default=1, ge=1)
-    at_most: int = Field(default=2, ge=1)
+    at_most: int = Field(default=1, ge=1)
     cpus: float = Field(default=1, gt=0)
     gpus: float = Field(default=0, ge=0)
 
@@ -73,8 +76,13 @@ def _score(config: ScoreMembers, chosen: Release, job: JobRun) -> None:
     arguments = {"release": chosen, "of": recommender, "k": config.k, "device": device}
     items = partial(_replace, ItemsOfBuckets, arguments, config, job, where=day)
     with ThreadPoolExecutor() as both:  # neither waits for the other's processes to start
-        for replaced in [both.submit(scores), both.submit(items)]:
-            replaced.result()
+        written = [both.submit(scores), both.submit(items)]
+    failed = [error for each in written if (error := each.exception())]
+    refused = [str(error) for error in failed if isinstance(error, Refused)]
+    if len(refused) > 1:
+        raise Refused("; ".join(refused))
+    if failed:
+        raise failed[0]
     job.read["member_features"] = job.wrote[MEMBER_SCORES.name]  # one score each
 
 
@@ -106,7 +114,7 @@ def _replace(
         num_cpus=workers.cpus,
         num_gpus=workers.gpus,
     )
-    counted = _Counted(answers, arrow(scorer.table))
+    counted = _Counted(answers, scorer.table)
     try:
         write_deltalake(
             table_path(config.env.lake_root, scorer.table),
@@ -133,8 +141,8 @@ class _Counted:
     What was refused is kept in ``refused``: the writer that reads the blocks would pass on its text alone.
     """
 
-    def __init__(self, answers: ray.data.Dataset, schema: pa.Schema) -> None:
-        self._answers, self.schema, self.rows = answers, schema, 0
+    def __init__(self, answers: ray.data.Dataset, table: Table) -> None:
+        self._answers, self._table, self.schema, self.rows = answers, table.name, arrow(table), 0
         self.models: set[str] = set()
         self.refused: Refused | None = None
 
@@ -152,8 +160,8 @@ class _Counted:
         self.models.update(block["model_version"].unique().to_pylist())
         if len(self.models) > 1:
             return Refused(
-                f"{' and '.join(sorted(self.models))} both answered, as not every worker could load the better one: "
-                "nothing was written; look into the workers' logs and run this again"
+                f"{' and '.join(sorted(self.models))} both answered, as not every worker could load the better one "
+                f"(the workers' logs say why): {self._table} stands as it was; run this again"
             )
         return None
 

@@ -98,7 +98,7 @@ ASKED_BY_KUBERNETES = {
     "SPARK_APPLICATION_ID": "spark-1",
     "SPARK_RESOURCE_PROFILE_ID": "0",
     "SPARK_JAVA_OPT_10": "-Dlast=1",
-    "SPARK_JAVA_OPT_9": "-Dfirst=a b",
+    "SPARK_JAVA_OPT_9": "-Dfirst=a b=",
 }
 
 
@@ -115,9 +115,9 @@ def entered(tmp_path: Path, *arguments: str) -> list[str]:
 def test_the_spark_image_starts_what_kubernetes_asks_for(tmp_path) -> None:
     program, *said = entered(tmp_path, "executor")
     assert program == "java"
-    assert said[:4] == ["-Dfirst=a b", "-Dlast=1", "-Xms16g", "-Xmx16g"]
+    assert said[:4] == ["-Dfirst=a b=", "-Dlast=1", "-Xms16g", "-Xmx16g"]
     assert (said[4], said[6].rpartition(".")[2]) == ("-cp", "KubernetesExecutorBackend")
-    assert said[5].endswith(":/s/jars/*")
+    assert said[5] == "/s/jars/*"
     assert dict(zip(said[7::2], said[8::2], strict=True)) == {
         "--driver-url": "spark://d:7078",
         "--executor-id": "3",

@@ -135,7 +135,9 @@ class VisitInputs(Settings):
         return sum(part.width("piecewise") for part in self.parts)
 
     def block(self, rows: MemberRows) -> Visits:
-        rows = rows.last(self.max_events).compact()
+        rows = rows.last(self.max_events)
+        if rows.event_count < len(rows.held):  # or most of what is encoded would be for nobody
+            rows = rows.compact()
         values: list[torch.Tensor] = []
         codes: list[torch.Tensor] = []
         # Parts of the same index side by side, so that an event's share of them is copied as one.
@@ -293,7 +295,7 @@ def _fit_visits(rows: MemberRows, lacks: tuple[Has, ...], max_events: int, max_w
     parts = [fit_number(p.name, p.of(rows), p.bins) for p in PARTS if p.needs not in lacks]
     words = None
     if Has.CATEGORIES not in lacks:
-        words = fit_words("categories", pc.list_flatten(rows.events["categories"]), max_words)
+        words = fit_words("categories", pc.list_flatten(rows.column("categories")), max_words)
     return VisitInputs(
         max_events=max_events, parts=tuple(p for p in parts if p), categories=words.words if words else ()
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -55,10 +54,14 @@ class MemberRows:
         """E, repeats counted."""
         return len(self.held) if self.places is None else len(self.places)
 
-    @cached_property
+    @property
     def events(self) -> pa.Table:
-        """(E,) the events one after the other."""
+        """(E,) the events one after the other, made anew each time."""
         return self.held if self.places is None else self.held.take(self.places)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """(E,) one column of the events."""
+        return self.held[name] if self.places is None else self.held[name].take(pa.array(self.places))
 
     def each(self, of_held: np.ndarray) -> np.ndarray:
         """(E, ...) what was made of each of ``held``, for each event."""
@@ -83,8 +86,11 @@ class MemberRows:
         return MemberRows(self.features, self.held, offsets_of(lengths), self._places(kept))
 
     def compact(self) -> MemberRows:
-        """The same rows without what no event is, where that is most of what is held."""
-        return self if self.event_count >= len(self.held) else MemberRows(self.features, self.events, self.offsets)
+        """The same rows, of which nothing is held that no event is."""
+        if self.places is None:
+            return self
+        used, places = np.unique(self.places, return_inverse=True)
+        return MemberRows(self.features, self.held.take(used), self.offsets, places)
 
     def _places(self, events: np.ndarray) -> np.ndarray:
         return events if self.places is None else self.places[events]

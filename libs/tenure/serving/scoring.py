@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from tenure.models.recommender import Recommender
     from tenure.models.scorer import MemberScorer
 
+log = logging.getLogger(__name__)
+
 M = TypeVar("M")
 
 
@@ -39,25 +42,27 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """The versions that may answer for a release, the champion first."""
+    """The versions that may answer for a release, the champion first; ``refused`` says why others may not."""
 
     task: str
     registry: str
     versions: tuple[Candidate, ...]
+    refused: tuple[str, ...] = ()
 
     def first(self, load: Callable[[Path], M]) -> tuple[str, M]:
         """The first that loads, with its name as ``model_version`` of the contracts. All that open the same candidates
-        come to the same, as loading asks for nothing but the bundle.
+        should come to the same, as loading asks for nothing but the bundle; whoever gathers their answers looks.
 
         Raises:
             Refused: if none loads, with the reason of each.
         """
-        refusals = []
+        refusals = list(self.refused)
         for candidate in self.versions:
             try:
                 return f"{self.task}/{candidate.version}", load(self._folder(candidate))
             except TenureError as error:
                 refusals.append(f"version {candidate.version}: {error}")
+                log.warning("%s version %s is passed over: %s", self.task, candidate.version, error)
         raise Refused(f"no {self.task} model loads: {'; '.join(refusals)}")
 
     def _folder(self, candidate: Candidate) -> Path:
@@ -89,7 +94,9 @@ def candidates(registry_root: str, task: str, release: Release) -> Candidates:
             refusals.append(f"version {version}: {error}")
     if not fitting:
         raise Refused(f"no {task} model fits release {release.release_id}: {'; '.join(refusals)}")
-    return Candidates(task=task, registry=registry_root, versions=tuple(fitting))
+    for refusal in refusals:
+        log.warning("%s %s", task, refusal)
+    return Candidates(task=task, registry=registry_root, versions=tuple(fitting), refused=tuple(refusals))
 
 
 REFUSAL = "refusal"  # of a block: the only column, where there is nothing to answer with

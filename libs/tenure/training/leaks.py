@@ -42,7 +42,7 @@ def refuse_future(examples: Examples, last_complete_day: date) -> None:
         "know what became known on their as_of or later (newest_known_on): build the features again",
     )
     owner = np.repeat(np.arange(len(rows)), np.diff(rows.offsets))
-    is_late = days(rows.events["known_on"]) >= rows.as_of[owner] if len(rows.events) else np.zeros(0, bool)
+    is_late = days(rows.column("known_on")) >= rows.as_of[owner] if rows.event_count else np.zeros(0, bool)
     _refuse(
         rows,
         np.bincount(owner[is_late], minlength=len(rows)) > 0,
@@ -68,11 +68,11 @@ def refuse_wide_windows(rows: MemberRows, undone: MemberRows, windows_days: Sequ
     Raises:
         Refused: naming the column.
     """
-    if not rows.events.column_names:
+    if not rows.held.column_names:
         return  # a task without a sequence has nothing to hold its windows against
     for window, measure in itertools.product(windows_days, ("visits", *SUMMED)):
         name = f"{measure}_{window}d"
-        if name in rows.features.column_names and (measure == "visits" or measure in rows.events.column_names):
+        if name in rows.features.column_names and (measure == "visits" or measure in rows.held.column_names):
             seen = _within(rows, measure, window)
             if measure != "visits":
                 seen = seen + _within(undone, measure, window)
@@ -94,16 +94,16 @@ def refuse_wide_windows(rows: MemberRows, undone: MemberRows, windows_days: Sequ
 
 def _days_ago(rows: MemberRows) -> np.ndarray:
     """(E,) days from each visit to its row's as_of."""
-    if not len(rows.events):
+    if not rows.event_count:
         return np.zeros(0, np.int64)
-    return np.repeat(rows.as_of, np.diff(rows.offsets)) - days(rows.events["day"])
+    return np.repeat(rows.as_of, np.diff(rows.offsets)) - days(rows.column("day"))
 
 
 def _within(rows: MemberRows, measure: str, window: int) -> np.ndarray:
     """(N,) the visits of a window, or a measure of theirs added up."""
     is_in = _days_ago(rows) <= window
     owner = np.repeat(np.arange(len(rows)), np.diff(rows.offsets))[is_in]
-    values = None if measure == "visits" else numbers(rows.events[measure])[is_in]
+    values = None if measure == "visits" else numbers(rows.column(measure))[is_in]
     return np.bincount(owner, values, minlength=len(rows))
 
 

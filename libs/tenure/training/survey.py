@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -57,9 +57,12 @@ def survey(reader: ExampleReader, sample_rows: int, seed: int) -> Survey:
 
 
 def _sample(examples: Examples, at_most: int, seed: int, bucket: int) -> Examples:
-    if len(examples) <= at_most:
-        return examples
-    return examples.take(np.sort(generator(seed, bucket, 3).choice(len(examples), at_most, replace=False)))
+    """Some of the rows, and of what is held of visits no more than they see."""
+    rows = np.arange(len(examples))
+    if len(rows) > at_most:
+        rows = np.sort(generator(seed, bucket, 3).choice(len(rows), at_most, replace=False))
+    taken = examples.take(rows)
+    return replace(taken, rows=taken.rows.compact())
 
 
 def _joined(parts: list[Examples]) -> Examples:

@@ -107,6 +107,23 @@ def test_a_sequence_is_cut_to_the_last_visits(inputs: Inputs):
     assert inputs.batch(rows()).visits.lengths.tolist() == np.minimum(lengths, 6).tolist()
 
 
+@pytest.mark.parametrize("chosen", [np.repeat(np.arange(60), 3), np.array([5, 5, 3])], ids=["more than held", "few"])
+def test_a_visit_held_once_is_encoded_as_if_it_lay_wherever_it_is_seen(inputs: Inputs, chosen: np.ndarray):
+    taken = rows().take(chosen)
+    apart = MemberRows(taken.features, taken.events, taken.offsets)
+    found, wanted = (vars(inputs.batch(each).visits) for each in (taken, apart))
+    assert [name for name in wanted if not torch.equal(found[name], wanted[name])] == []
+
+
+def test_a_row_is_encoded_alone_as_among_others(inputs: Inputs):
+    together = inputs.batch(rows()).visits
+    for place in range(len(rows())):
+        alone = inputs.batch(rows().take(np.array([place]))).visits
+        of_row = slice(*together.offsets[place : place + 2].tolist())
+        assert torch.equal(alone.values, together.values[of_row])
+        assert torch.equal(alone.codes, together.codes[of_row])
+
+
 def test_a_visit_does_not_know_the_one_of_the_row_before(inputs: Inputs):
     alone, among = inputs.batch(rows().take(np.array([7]))), inputs.batch(rows())
     start, end = among.visits.offsets[7:9].tolist()

@@ -88,3 +88,10 @@ def test_take_joined_and_last_keep_rows_and_visits_together():
     assert [days_of(turned, i) for i in range(2)] == [[4], [2, 5]]
     assert [days_of(joined([turned, rows]), i) for i in range(4)] == [[4], [2, 5], [2, 5], [4]]
     assert [days_of(turned.last(1), i) for i in range(2)] == [[4], [5]]
+
+
+def test_compact_holds_each_seen_visit_once_and_no_other():
+    rows = cut(features((ANNA, 10), (ANNA, 10), (CARL, 10)), VISITS, max_events=9)
+    compact = rows.compact()
+    assert (len(rows.held), len(compact.held), compact.event_count) == (5, 2, 4)
+    assert [days_of(compact, i) for i in range(3)] == [[2, 5], [2, 5], []]
