@@ -12,10 +12,12 @@ from types import ModuleType
 
 import httpx
 import numpy as np
+import pyarrow as pa
 import pytest
+import ray
 import torch
 from deltalake import DeltaTable
-from tests.corner_shop import MEMBER_IDS, CornerShop, opened
+from tests.corner_shop import AS_OF, MEMBER_IDS, CornerShop, opened
 
 from tenure.config.settings import load
 from tenure.contracts.answers import MEMBER_SCORES, RECOMMENDATIONS
@@ -23,6 +25,7 @@ from tenure.contracts.control import JOB_RUNS
 from tenure.errors import Refused, WrongInput
 from tenure.lake.layout import table_path
 from tenure.lake.release import newest_release
+from tenure.lake.schema import arrow
 from tenure.serving.answering import ChurnQuestion
 from tenure.serving.loading import InService, LoadedChurn
 from tenure.serving.publishing import publish
@@ -203,6 +206,16 @@ def test_a_batch_passes_over_a_champion_that_does_not_load(
     own.train_churn(architecture=of_other_weights)
     score_members.run(settings)
     assert {row["model_version"] for row in rows(own, MEMBER_SCORES, lambda row: row["member_key"])} == {"churn/2"}
+
+
+def test_answers_of_two_models_are_refused(score_members: ModuleType, local_ray: None) -> None:
+    row = {"bucket": 0, "member_key": 1, "task": "churn", "as_of": AS_OF, "score": 0.5, "release_id": "r"}
+    blocks = [
+        pa.Table.from_pylist([{**row, "model_version": f"churn/{version}"}], arrow(MEMBER_SCORES)) for version in (1, 2)
+    ]
+    counted = score_members._Counted(ray.data.from_arrow(blocks), MEMBER_SCORES)
+    with pytest.raises(Refused, match=r"churn/1 and churn/2 both answered.*member_scores stands as it was"):
+        list(counted)
 
 
 @pytest.mark.gpu
