@@ -3,9 +3,7 @@
 # and an environment of SPARK_*; whatever else is said goes to spark-submit as it stands.
 set -euo pipefail
 
-readonly MAIN=org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend
-
-spark_home=${SPARK_HOME:-$(python -m pyspark.find_spark_home)}
+readonly EXECUTOR=org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend
 
 case ${1:-} in
 driver)
@@ -15,12 +13,13 @@ driver)
         --conf "spark.executorEnv.SPARK_DRIVER_POD_IP=$SPARK_DRIVER_BIND_ADDRESS" "$@"
     ;;
 executor)
+    spark_home=${SPARK_HOME:-$(python -m pyspark.find_spark_home)}
     options=()
     while IFS= read -r -d '' pair; do
         if [[ $pair == SPARK_JAVA_OPT_*=* ]]; then options+=("${pair#*=}"); fi
     done < <(env -0 | sort -z -t _ -k 4n) # in the order of their numbers
     exec java "${options[@]}" "-Xms$SPARK_EXECUTOR_MEMORY" "-Xmx$SPARK_EXECUTOR_MEMORY" \
-        -cp "${SPARK_CONF_DIR:+$SPARK_CONF_DIR:}${SPARK_CLASSPATH:+$SPARK_CLASSPATH:}$spark_home/jars/*" "$MAIN" \
+        -cp "${SPARK_CONF_DIR:+$SPARK_CONF_DIR:}${SPARK_CLASSPATH:+$SPARK_CLASSPATH:}$spark_home/jars/*" "$EXECUTOR" \
         --driver-url "$SPARK_DRIVER_URL" --executor-id "$SPARK_EXECUTOR_ID" --cores "$SPARK_EXECUTOR_CORES" \
         --app-id "$SPARK_APPLICATION_ID" --hostname "$SPARK_EXECUTOR_POD_IP" \
         --resourceProfileId "$SPARK_RESOURCE_PROFILE_ID" --podName "$SPARK_EXECUTOR_POD_NAME"

@@ -71,16 +71,17 @@ def _score(config: ScoreMembers, chosen: Release, job: JobRun) -> None:
     _connect(env)
     device = "cuda" if config.workers.gpus else "cpu"
     day = f"as_of = DATE '{chosen.newest_as_of}'"
-    arguments: dict[str, Any] = {"release": chosen, "of": churn, "device": device}
+    arguments: dict[str, Any] = {"release": chosen, "candidates": churn, "device": device}
     scores = partial(_replace, ChurnOfBuckets, arguments, config, job, where=f"task = 'churn' and {day}")
-    arguments = {"release": chosen, "of": recommender, "k": config.k, "device": device}
+    arguments = {"release": chosen, "candidates": recommender, "k": config.k, "device": device}
     items = partial(_replace, ItemsOfBuckets, arguments, config, job, where=day)
     with ThreadPoolExecutor() as both:  # neither waits for the other's processes to start
         written = [both.submit(scores), both.submit(items)]
     failed = [error for each in written if (error := each.exception())]
-    refused = [str(error) for error in failed if isinstance(error, Refused)]
-    if len(refused) > 1:
-        raise Refused("; ".join(refused))
+    if len(failed) > 1 and all(isinstance(error, Refused) for error in failed):
+        raise Refused("; ".join(map(str, failed)))
+    for error in failed[1:]:
+        log.error("also failed: %s", error)
     if failed:
         raise failed[0]
     job.read["member_features"] = job.wrote[MEMBER_SCORES.name]  # one score each

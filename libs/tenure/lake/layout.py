@@ -1,4 +1,4 @@
-"""Where tables lie below the lake's root: a folder a layer, a folder a table."""
+"""Where tables lie below the lake's root, a folder a layer, a folder a table, and how long their versions stay."""
 
 from __future__ import annotations
 

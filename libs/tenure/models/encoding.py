@@ -72,14 +72,8 @@ class Words(Settings):
     name: str
     words: tuple[str, ...]
 
-    def encode(self, column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-        """(N,) text -> (N, words) float32."""
-        block = np.empty((len(column), len(self.words)), np.float32)
-        self.encode_into(block, column)
-        return block
-
     def encode_into(self, block: np.ndarray, column: pa.ChunkedArray | pa.Array) -> None:
-        """``encode``, into an (N, words) part of a wider block."""
+        """(N,) text -> an (N, words) part of a wider block, float32."""
         block[:] = np.eye(len(self.words) + 1, dtype=np.float32)[self.code(column), 1:]
 
     def code(self, column: pa.ChunkedArray | pa.Array) -> np.ndarray:

@@ -108,8 +108,8 @@ class OfBuckets(ABC, Generic[M]):
 
     table: Table
 
-    def __init__(self, release: Release, of: Candidates, device: str = "cpu") -> None:
-        self._release, self._of, self._device = release, of, device
+    def __init__(self, release: Release, candidates: Candidates, device: str = "cpu") -> None:
+        self._release, self._candidates, self._device = release, candidates, device
 
     def __call__(self, buckets: pa.Table) -> pa.Table:
         try:
@@ -122,7 +122,7 @@ class OfBuckets(ABC, Generic[M]):
 
     @cached_property
     def _named(self) -> tuple[str, M]:
-        return self._of.first(self._load)
+        return self._candidates.first(self._load)
 
     @abstractmethod
     def _load(self, folder: Path) -> M:
@@ -161,7 +161,7 @@ class ChurnOfBuckets(OfBuckets["MemberScorer"]):
         visits = model.inputs.visits
         rows = read_rows(self._release, bucket, visits.max_events if visits else 1)
         keys, scores = rows.member_keys, model.score(rows)
-        yield self._rows(name, len(rows), bucket=bucket, member_key=keys, task=self._of.task, score=scores)
+        yield self._rows(name, len(rows), bucket=bucket, member_key=keys, task=self._candidates.task, score=scores)
 
 
 class ItemsOfBuckets(OfBuckets["Recommender"]):
@@ -169,8 +169,8 @@ class ItemsOfBuckets(OfBuckets["Recommender"]):
 
     table = RECOMMENDATIONS
 
-    def __init__(self, release: Release, of: Candidates, k: int, device: str = "cpu") -> None:
-        super().__init__(release, of, device)
+    def __init__(self, release: Release, candidates: Candidates, k: int, device: str = "cpu") -> None:
+        super().__init__(release, candidates, device)
         self._k = k
 
     def _load(self, folder: Path) -> Recommender:

@@ -40,7 +40,9 @@ def test_a_constant_tells_nothing():
 
 def test_a_new_word_is_no_word():
     words = Words(name="stage", words=("loyalty", "retention"))
-    assert words.encode(pa.array(["retention", "new", None])).tolist() == [[0, 1], [0, 0], [0, 0]]
+    block = np.full((3, 2), np.nan, np.float32)
+    words.encode_into(block, pa.array(["retention", "new", None]))
+    assert block.tolist() == [[0, 1], [0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("size", [1, 3])
