@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -29,6 +30,10 @@ from tenure.privacy.secrets import make_secret
 
 DASHBOARD_PORT = 8265  # Ray's own; another one where it is taken
 STARTS_WITHIN_S = 180
+NODE_STARTS_WITHIN_S = 120  # less than that, so that Ray itself says what its node waited for
+TRIES = 2
+LISTENING = range(20000, 32768)  # below the ports that Linux gives to outgoing connections, which come and go
+TELLING_LINES = 8
 ENDS_GENTLY_WITHIN_S = 3
 STOPS_WITHIN_S = 20
 
@@ -41,9 +46,19 @@ def start(work: Path, *, cpus: float, object_store_mb: int) -> Mapping[str, str]
     """
     if running := _running(work):
         return running["client"]
-    folder = work / "ray"
-    folder.mkdir(parents=True, exist_ok=True)
+    (work / "ray").mkdir(parents=True, exist_ok=True)
     make_secret("ray_token", work / "secrets")
+    for left in reversed(range(TRIES)):
+        try:
+            return _start_once(work, cpus=cpus, object_store_mb=object_store_mb)
+        except Refused as refused:
+            if not left:
+                raise
+            print(f"{refused}\nOnce more, with other ports.", file=sys.stderr)
+    raise AssertionError("every try returns or raises")
+
+
+def _start_once(work: Path, *, cpus: float, object_store_mb: int) -> Mapping[str, str]:
     # Ray's sockets lie below its folder, and a socket's path has 107 characters at most.
     session = tempfile.mkdtemp(prefix="tenure-ray-")
     gcs, dashboard = free_port(), free_port(DASHBOARD_PORT)
@@ -62,15 +77,16 @@ def start(work: Path, *, cpus: float, object_store_mb: int) -> Mapping[str, str]
         *("--dashboard-agent-listen-port", str(free_port()), "--ray-client-server-port", str(free_port())),
         *("--num-cpus", f"{cpus:g}", "--object-store-memory", str(object_store_mb * 1_000_000)),
     ]
-    with (folder / "head.log").open("w") as log:
+    with (work / "ray" / "head.log").open("w") as log:
         # Jobs find their python on the head's PATH: the one that runs this file.
         head = subprocess.Popen(
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_head_environment(client), process_group=0
         )
-    (folder / "cluster.json").write_text(json.dumps({"pid": head.pid, "session": session, "client": client}, indent=1))
-    (folder / "client.sh").write_text(exports(client))
+    state = {"pid": head.pid, "session": session, "client": client}
+    (work / "ray" / "cluster.json").write_text(json.dumps(state, indent=1))
+    (work / "ray" / "client.sh").write_text(exports(client))
     try:
-        _wait_until_up(head, client, folder / "head.log")
+        _wait_until_up(head, client, work / "ray" / "head.log", Path(session))
     except BaseException:
         stop(work)
         raise
@@ -122,7 +138,7 @@ def _running(work: Path) -> dict | None:
 def _head_environment(client: Mapping[str, str]) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if name not in client}
     auth = {name: client[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")}
-    patience = {"RAY_raylet_start_wait_time_s": str(STARTS_WITHIN_S)}
+    patience = {"RAY_raylet_start_wait_time_s": str(NODE_STARTS_WITHIN_S), "PYTHONUNBUFFERED": "1"}
     # Ray lets workers give way to everything else (niceness 15): on two cores they would then stand still.
     fair = {"RAY_worker_niceness": "0"}
     return {**own, **auth, **patience, **fair, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
@@ -130,10 +146,11 @@ def _head_environment(client: Mapping[str, str]) -> dict[str, str]:
 
 def free_port(wanted: int = 0) -> int:
     """``wanted``, or another one where it is taken."""
-    for port in (wanted, 0):
+    for port in (*([wanted] if wanted else []), *random.sample(LISTENING, 100)):
         with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a closed one is free at once
             probe.bind(("127.0.0.1", port))
-            return probe.getsockname()[1]
+            return port
     raise Busy("no port is free on 127.0.0.1")
 
 
@@ -149,13 +166,24 @@ def _answers(client: Mapping[str, str]) -> bool:
         return False
 
 
-def _wait_until_up(head: subprocess.Popen[bytes], client: Mapping[str, str], log: Path) -> None:
+def _wait_until_up(head: subprocess.Popen[bytes], client: Mapping[str, str], log: Path, session: Path) -> None:
     deadline = time.monotonic() + STARTS_WITHIN_S
     # The dashboard answers before the node is whole, and a node that fails then takes it down again.
     while "Ray runtime started" not in log.read_text() or not _answers(client):
-        if head.poll() is not None or time.monotonic() > deadline:
-            raise Refused(f"Ray did not start; the end of {log} says why:\n{log.read_text()[-2000:]}")
+        ended = head.poll()
+        if ended is not None or time.monotonic() > deadline:
+            how = f"it is not up after {STARTS_WITHIN_S} s" if ended is None else f"it ended with exit code {ended}"
+            raise Refused(f"Ray did not start: {how}; the end of {log} says why:\n{_told(log, session)}")
         time.sleep(0.3)
+
+
+def _told(log: Path, session: Path) -> str:
+    """The ends of the head's log and of those that its processes wrote, which are gone with ``session``."""
+    ends = [log.read_text()[-2000:]]
+    for path in sorted((session / "session_latest" / "logs").glob("*.*")):
+        if path.is_file() and (lines := path.read_text(errors="replace").splitlines()):
+            ends.append("\n".join([f"{path.name}:", *(f"  {line[:300]}" for line in lines[-TELLING_LINES:])]))
+    return "\n".join(ends)
 
 
 def _processes(cluster: dict) -> list[int]:

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from tests.entry_points import ROOT
 
+from tenure.errors import Refused
+
 LOCAL = ROOT / "infra/local"
 
 
@@ -232,6 +234,41 @@ def test_what_a_client_of_ray_reads_may_lie_below_a_path_with_blanks(monkeypatch
         ["bash", "-c", f"{script}\necho $RAY_AUTH_TOKEN_PATH"], capture_output=True, text=True, check=True
     )
     assert told.stdout == "/my work/token\n"
+
+
+FAILING_RAY = """#!/bin/bash
+while [[ $1 != --temp-dir ]]; do shift; done
+mkdir -p "$2/session_latest/logs"; echo 'the port is taken' > "$2/session_latest/logs/gcs_server.out"
+echo started >> "$TRIES"
+exit 7
+"""
+
+
+def test_a_ray_cluster_that_does_not_start_says_what_its_logs_said(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(LOCAL))
+    import ray_cluster
+
+    fake, tries = tmp_path / "bin" / "ray", tmp_path / "tries"
+    fake.parent.mkdir()
+    fake.write_text(FAILING_RAY)
+    fake.chmod(0o755)
+    path = f"{fake.parent}{os.pathsep}{os.environ['PATH']}"
+    monkeypatch.setattr(ray_cluster, "_head_environment", lambda client: {"PATH": path, "TRIES": str(tries)})
+    with pytest.raises(Refused, match=r"(?s)exit code 7.*gcs_server\.out:\n  the port is taken"):
+        ray_cluster.start(tmp_path / "work", cpus=1, object_store_mb=100)
+    assert tries.read_text() == "started\n" * ray_cluster.TRIES
+    assert not (tmp_path / "work/ray/cluster.json").exists()
+
+
+def test_ports_for_listening_are_none_that_an_outgoing_connection_may_take(monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(LOCAL))
+    import ray_cluster
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = {ray_cluster.free_port() for _ in range(20)} | {ray_cluster.free_port(taken.getsockname()[1])}
+    assert ports <= set(ray_cluster.LISTENING)
 
 
 @pytest.mark.long
