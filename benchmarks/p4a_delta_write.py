@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-import clean
 from benchmarks import engines, results
 from benchmarks.arguments import Arguments, benchmark
 from benchmarks.gold_build import Folders, released
@@ -28,6 +27,7 @@ from tenure.contracts.landing import RAW_ORDERS
 from tenure.contracts.silver import ORDER_LINES
 from tenure.contracts.table import Table
 from tenure.spark import delta
+from tenure.spark.cleaning import flags_of
 from tenure.spark.schema import struct
 
 
@@ -117,7 +117,7 @@ def writes(spark: SparkSession, lake: Lake) -> list[Write]:
 
 
 def as_clean_does(rows: DataFrame, root: str, lake: Lake) -> None:
-    flags = clean._flags(lake.source, RAW_ORDERS)
+    flags = flags_of(lake.source, RAW_ORDERS)
     counts = {f"flag_{n}": F.count_if(F.array_contains("flags", flag)) for n, flag in enumerate(flags)}
     kept = rows.withColumn("has_landed", F.lit(True))
     delta.replace_where(kept, root, ORDER_LINES, "batch_no = 1", counts | {"silver": F.count_if("has_landed")})

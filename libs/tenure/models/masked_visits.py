@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tenure.models.batch import Batch, Visits
-from tenure.models.inputs import VisitInputs
+from tenure.models.tokens import VisitInputs
 from tenure.models.visit_encoder import VisitEncoder
 
 MASKED_SHARE = 0.15

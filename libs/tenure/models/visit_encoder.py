@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from tenure.models.batch import Visits
-from tenure.models.inputs import VisitInputs
+from tenure.models.tokens import VisitInputs
 
 
 class VisitEncoder(nn.Module):

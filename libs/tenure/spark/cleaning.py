@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from tenure.config.source import Bound, Rule, Source
 from tenure.contracts import rules
+from tenure.contracts.landing import RAW_MEMBERS, RAW_ORDERS, RAW_TOUCHES
 from tenure.contracts.table import Table
 from tenure.spark.kept import Kept
 from tenure.spark.mapping import IS_BROKEN, IS_UNREADABLE
@@ -230,3 +231,16 @@ def hashed(*columns: str) -> Column:
     A null alone leaves xxHash64 as it is, so which columns are null is hashed too.
     """
     return F.xxhash64(*columns, *(F.col(name).isNull() for name in columns))
+
+
+def flags_of(source: Source, raw: Table) -> list[str]:
+    """Every rule that marks or changes rows of a raw table."""
+    built_in = {
+        RAW_ORDERS.name: [rules.DAY_SHIFTED, rules.RETURN_WITHOUT_MEMBER],
+        RAW_TOUCHES.name: [rules.CAMPAIGN_UNKNOWN],
+        RAW_MEMBERS.name: [rules.FIRST_SEEN],
+    }
+    gaps = [gap.rule for gap in source.gaps if gap.table == raw.name and gap.fill is not None]
+    bounds = [bound.rule for bound in source.bounds if bound.table == raw.name and bound.outside == "winsorise"]
+    own = [rule.name for rule in source.rules if rule.table == raw.name and rule.fate == "keep"]
+    return [*built_in.get(raw.name, []), *gaps, *bounds, *own]

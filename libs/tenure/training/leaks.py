@@ -15,9 +15,9 @@ import numpy as np
 from tenure.contracts.gold import NEWEST_KNOWN_ON
 from tenure.errors import Refused
 from tenure.models.encoding import fit_number, numbers
-from tenure.models.inputs import PARTS as TOKEN_PARTS
 from tenure.models.inputs import Inputs, fit_inputs
 from tenure.models.rows import MemberRows, days
+from tenure.models.tokens import PARTS as TOKEN_PARTS
 from tenure.tasks.metrics import ROC_AUC
 from tenure.tasks.split import PARTS
 from tenure.tasks.task import Task
