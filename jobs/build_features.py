@@ -54,13 +54,14 @@ def _build(build: Night, job: JobRun) -> None:
     if not (new or stale or dropped):
         job.nothing_new(f"features of all {len(wanted)} as_of days are there")
         return
+    with described(build.spark, "build_features: count what is read"):
+        job.read |= build.rows_of(MEMBERS, gold.member_days(build.shop), gold.MEMBER_TOTALS)
     written = 0
-    with Kept() as kept:
+    with described(build.spark, f"build_features: {len(stale)} as_of days, of members with news"), Kept() as kept:
         told = kept(members_with_news(_tables(build), after))
         if stale and are_few(told, build.read(MEMBERS)):
-            with described(build.spark, f"build_features: {len(stale)} as_of days, of members with news"):
-                rows = _features(build, stale, F.broadcast(told))
-                written += build.replace_members(rows, table, told, stale, is_last=not (new or dropped))
+            rows = _features(build, stale, F.broadcast(told))
+            written += build.replace_members(rows, table, told, stale, is_last=not (new or dropped))
         else:
             new = tuple(sorted((*new, *stale)))
     if new or dropped:

@@ -11,7 +11,7 @@ and the next one puts its rows in their place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from functools import reduce
@@ -73,14 +73,19 @@ def _clean(waiting: Waiting) -> int:
 
 
 def _clean_batch(batch: Batch) -> None:
-    written = [_write_campaigns(batch), _write_products(batch), _write_orders(batch), _write_touches(batch)]
-    written.append(_write_members(batch))
-    _write_identities(batch)
-    balances = _balances(batch, [part for part in written if part is not None])
+    written = [_described(batch, raw, write) for raw, write in WRITERS]
+    _described(batch, MEMBER_IDENTITIES, _write_identities)
+    with described(batch.spark, f"clean: set aside rows of batch {batch.batch_no}"):
+        balances = _balances(batch, [part for part in written if part is not None])
     conservation.check(balances, batch.source.quarantine_limit)
     rows = [tuple(asdict(balance)[name] for name in CONSERVATION.names) for balance in balances]
     with described(batch.spark, f"clean: batch {batch.batch_no} is clean"):
         delta.append(batch.spark.createDataFrame(rows, struct(CONSERVATION)), batch.root, CONSERVATION)
+
+
+def _described(batch: Batch, table: Table, write: Callable[[Batch], Written | None]) -> Written | None:
+    with described(batch.spark, f"clean: judge {table.name} of batch {batch.batch_no}"):
+        return write(batch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +149,16 @@ def _write_members(batch: Batch) -> Written | None:
     versions = before.select("member_key", "known_on").unionByName(kept.select("member_key", "known_on"))
     unseen = silver.unregistered(first, versions)
     return _write(batch, RAW_MEMBERS, MEMBERS, registered, beside=unseen)
+
+
+# Lines find their products, touches their campaigns, and members are known by both.
+WRITERS = (
+    (RAW_CAMPAIGNS, _write_campaigns),
+    (RAW_PRODUCTS, _write_products),
+    (RAW_ORDERS, _write_orders),
+    (RAW_TOUCHES, _write_touches),
+    (RAW_MEMBERS, _write_members),
+)
 
 
 def _write(batch: Batch, raw: Table, table: Table, judged: DataFrame, beside: DataFrame | None = None) -> Written:

@@ -23,7 +23,7 @@ from tenure.contracts.silver import CAMPAIGN_TOUCHES, MEMBERS, ORDER_LINES
 from tenure.lake.job_run import JobRun
 from tenure.lifecycle.calendar import labelled_days
 from tenure.spark.kept import Kept
-from tenure.spark.labels import churn_labels
+from tenure.spark.labels import labels
 from tenure.spark.lock import only_writer
 from tenure.spark.news import are_few, members_with_news, news
 from tenure.spark.night import Built, Night, night
@@ -49,20 +49,20 @@ def _label(build: Night, job: JobRun) -> None:
     if not (new or changed):
         job.nothing_new(f"labels of all {len(matured)} matured as_of days are there")
         return
+    tiles = build.read(member_days(build.shop))
+    with described(build.spark, "label: count what is read"):
+        job.read |= build.rows_of(member_days(build.shop))
     written = 0
-    with Kept() as kept:
+    with described(build.spark, f"label: {len(changed)} as_of days, of members with news"), Kept() as kept:
         told = kept(members_with_news(_tables(build), built.through_batch))
         if changed and are_few(told, build.read(MEMBERS)):
-            with described(build.spark, f"label: churn at {len(changed)} as_of days, of members with news"):
-                tiles = build.read(member_days(build.shop)).join(F.broadcast(told), "member_key", "left_semi")
-                rows = churn_labels(tiles, changed, build.shop)
-                written += build.replace_members(rows, LABELS, told, changed, is_last=not new)
+            rows = labels(tiles.join(F.broadcast(told), "member_key", "left_semi"), changed, build.shop)
+            written += build.replace_members(rows, LABELS, told, changed, is_last=not new)
         else:
             new = tuple(sorted((*new, *changed)))
     if new:
-        with described(build.spark, f"label: churn at {len(new)} as_of days"):
-            rows = churn_labels(build.read(member_days(build.shop)), new, build.shop)
-            written += build.replace_as_of(rows, LABELS, new)
+        with described(build.spark, f"label: {len(new)} as_of days"):
+            written += build.replace_as_of(labels(tiles, new, build.shop), LABELS, new)
     job.wrote["labels"] = written
     job.says(f"{written:,} labels for {len({*new, *changed})} of {len(matured)} matured as_of days")
 

@@ -71,14 +71,16 @@ def run(spark: SparkSession, config: Refresh) -> str:
         _check_shop(config.source, before)
         _roll_back(spark, config, before, job)
         cleaned = _land_and_clean(spark, config)
-        build = night(spark, config.env, config.source)
+        with described(spark, "refresh: look how far silver is"):
+            build = night(spark, config.env, config.source)
         if before and not cleaned and _is_same(build, before):
             job.nothing_new(f"nothing new; release {before['release_id']} stands")
             return str(before["release_id"])
         if config.anew:
             _empty_gold(build, job)
         _build(spark, config)
-        tonight = _written(build, cleaned, before)
+        with described(spark, "refresh: look what is new tonight"):
+            tonight = _written(build, cleaned, before)
         check(build, config.source, tonight)
         return _release(build, config.source, job)
 

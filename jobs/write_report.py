@@ -10,7 +10,6 @@ that the release holds the very files that others counted in, and counts otherwi
 from __future__ import annotations
 
 import json
-import logging
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +20,14 @@ from tenure.config.command import command
 from tenure.config.env import Env, Place
 from tenure.config.settings import Settings
 from tenure.config.source import Source
+from tenure.lake.job_run import JobRun
 from tenure.lake.release import newest_release
+from tenure.lake.runs import job_run
 from tenure.registry.registry import Registry
 from tenure.report.facts import facts
 from tenure.report.landed import refuse_other_counts
 from tenure.report.page import page
 from tenure.report.summary import summary
-
-log = logging.getLogger("write_report")
 
 
 class WriteReport(Settings):
@@ -44,6 +43,11 @@ class WriteReport(Settings):
 
 
 def run(config: WriteReport) -> None:
+    with job_run(config.env.lake_root, "write_report", config.env.storage_options) as job:
+        _write(config, job)
+
+
+def _write(config: WriteReport, job: JobRun) -> None:
     env = config.env
     folder = Path(config.folder or env.work)
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +65,9 @@ def run(config: WriteReport) -> None:
         found = replace(found, seconds=found.seconds | {"report": round(time.monotonic() - began, 1)})
     (folder / "report.html").write_text(page(found), encoding="utf-8")
     (folder / "summary.json").write_text(json.dumps(summary(found), indent=2) + "\n", encoding="utf-8")
-    log.info("wrote %s and %s", folder / "report.html", folder / "summary.json")
+    job.read["test_predictions"] = len(found.predictions)
+    job.wrote |= {"report.html": 1, "summary.json": 1}
+    job.says(f"wrote {folder / 'report.html'} and {folder / 'summary.json'}")
     refuse_other_counts(found.landed)  # last: who looks for the reason finds it in the report
 
 

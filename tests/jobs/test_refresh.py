@@ -15,9 +15,11 @@ import ingest
 import refresh
 from tenure.config.env import Env
 from tenure.contracts import gold
+from tenure.contracts.control import JOB_RUNS
 from tenure.contracts.silver import MEMBER_IDENTITIES, PRODUCTS
 from tenure.errors import Busy, Refused, WrongInput
 from tenure.lake.release import newest_release, release
+from tenure.spark import delta
 from tenure.spark.lock import only_writer
 
 # Six nights of Spark jobs before the first claim: minutes.
@@ -36,18 +38,35 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.getbasetemp()
 
 
-@pytest.fixture(scope="module")
-def for_few():
-    """Of seven members hardly any are few: here all are, so that nights take the way that corrections of few take."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tenure.spark.news.FEW", 1.0)
-        yield
+# Of seven members hardly any are few: nights take the way that corrections of few take where all are, and the way that
+# corrections of many take where none are.
+FEW, MANY = 1.0, 0.0
+NIGHTS = "nights"  # the group of their Spark jobs
 
 
 @pytest.fixture(scope="module")
-def by_nights(spark, secret, folder, for_few, tmp_path_factory) -> list[Path]:
+def by_nights(spark, secret, folder, tmp_path_factory) -> list[Path]:
     """The lake after each night, and after a replay of the second; the replay comes before the third night."""
     lakes = [kiosk.lake_after(spark, nights, folder) for nights in (1, 2)]
+    spark.sparkContext.setLocalProperty("spark.jobGroup.id", NIGHTS)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tenure.spark.news.FEW", FEW)
+            return _nights_after(lakes, spark, folder, tmp_path_factory)
+    finally:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+
+
+@pytest.fixture(scope="module")
+def by_nights_of_many(spark, secret, folder, by_nights, tmp_path_factory) -> list[Path]:
+    """The same, where whole days are written again for what is late."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tenure.spark.news.FEW", MANY)
+        return _nights_after(by_nights[:2], spark, folder, tmp_path_factory)
+
+
+def _nights_after(lakes: list[Path], spark, folder: Path, tmp_path_factory) -> list[Path]:
+    lakes = list(lakes)
     work = tmp_path_factory.mktemp("by_nights") / "work"
     shutil.copytree(lakes[-1], work)
     kiosk.refreshed(spark, work, kiosk.landed(1, folder), kiosk.SECOND)
@@ -75,6 +94,23 @@ def at_once(spark, secret, folder, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("table", kiosk.tables(), ids=lambda table: table.name)
 def test_increments_with_a_late_a_replayed_and_a_forgotten_file_equal_one_full_build(by_nights, at_once, table):
     assert kiosk.rows(by_nights[-1], table) == kiosk.rows(at_once, table)
+
+
+@pytest.mark.parametrize("table", kiosk.tables(), ids=lambda table: table.name)
+def test_so_they_do_where_whole_days_are_written_again(by_nights_of_many, at_once, table):
+    assert kiosk.rows(by_nights_of_many[-1], table) == kiosk.rows(at_once, table)
+
+
+def test_every_job_of_a_night_is_described_and_says_what_it_read_and_wrote(spark, by_nights):
+    found = spark.sparkContext._jsc.sc().statusStore().jobsList(None)
+    jobs = [found.apply(n) for n in range(found.size())]
+    of_nights = [job for job in jobs if job.jobGroup().isDefined() and job.jobGroup().get() == NIGHTS]
+    assert of_nights
+    assert all(job.description().isDefined() for job in of_nights)
+    runs = delta.read(spark, str(by_nights[-1] / "lake"), JOB_RUNS).where("outcome = 'done'").collect()
+    steps = {"ingest", "clean", "build_days", "build_features", "build_events", "build_interactions", "label"}
+    assert {run["job"] for run in runs} == {*steps, "refresh"}
+    assert all(run["read"] and run["wrote"] for run in runs)
 
 
 def test_the_nights_left_something_to_compare(by_nights):
@@ -126,7 +162,7 @@ def test_a_visit_taken_back_later_is_seen_before_and_not_after(by_nights):
     assert spent[date(2026, 2, 19)] == 540 + 300 + 120 + 300
 
 
-def test_a_table_with_deletion_vectors_is_read_right_through_a_release(by_nights):
+def test_a_table_with_deletion_vectors_is_read_right_through_a_release(spark, by_nights):
     work = by_nights[-1]
     log = work / "lake" / "gold" / "member_days" / "_delta_log"
     assert any('"deletionVector"' in commit.read_text() for commit in log.glob("*.json"))
@@ -134,6 +170,9 @@ def test_a_table_with_deletion_vectors_is_read_right_through_a_release(by_nights
     table = gold.member_days(release.shop)
     tiles = release.read(table).to_pylist()
     assert len({tuple(tile[name] for name in table.key) for tile in tiles}) == len(tiles)
+    sparks = delta.read(spark, str(work / "lake"), table, release.tables[table.name]).collect()
+    told = sorted((tile["member_key"], str(tile["day"]), str(tile["known_on"]), tile["spend_minor"]) for tile in tiles)
+    assert told == sorted((t["member_key"], str(t["day"]), str(t["known_on"]), t["spend_minor"]) for t in sparks)
     closed = [tile for tile in tiles if tile["superseded_on"] is not None]
     assert {tile["superseded_on"] for tile in closed} == {date(2026, 2, 16), date(2026, 2, 23)}
 

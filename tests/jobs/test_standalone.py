@@ -122,6 +122,10 @@ def test_every_job_ran_alone_and_on_the_worker(work: Path, cluster: tuple[str, P
     assert len([path for path in cluster[1].iterdir() if path.name.startswith("app-")]) == len(JOBS)
 
 
+def test_every_job_says_what_it_read_and_wrote(work: Path) -> None:
+    assert all(row["read"] and row["wrote"] for row in rows(work, JOB_RUNS))
+
+
 def test_the_lake_holds_what_landed(work: Path) -> None:
     assert len(rows(work, ORDER_LINES)) == 12
     assert len({row["member_key"] for row in rows(work, MEMBERS)}) == 4

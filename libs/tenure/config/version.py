@@ -13,7 +13,7 @@ import tenure
 @cache
 def code_version() -> str:
     """The package's version and twelve hex digits of its modules' text, as in ``0.1.0+5f1e0c9a77d2``: two runs with the
-    same one ran the same code, committed or not."""
+    same one ran the same modules, committed or not. Entry points are no part of it: what they call is."""
     root = Path(tenure.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):

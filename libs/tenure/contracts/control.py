@@ -46,7 +46,8 @@ REPLACED = Table(
         Column(
             name="replaced_by",
             kind=Kind.TEXT,
-            says="the key of the row that stands for it; null for a line that came to nothing by itself",
+            says="the key of the row that stands for it: line_key, touch_key, or what a version is a version of; a "
+            "sale and its return that came to nothing name each other; null for a line that came to nothing by itself",
             nullable=True,
         ),
         BATCH_ID,
@@ -100,8 +101,8 @@ CONSERVATION = Table(
 JOB_RUNS = Table(
     name="job_runs",
     layer=Layer.CONTROL,
-    says="What every run that changes the lake or the published members read and wrote, and how long it took; a report "
-    "and a simulation change neither, so they leave no row.",
+    says="What every run of a job read and wrote, and how long it took; a simulation leaves no row, as it makes what "
+    "lands and has no lake.",
     key=("run_id",),
     columns=(
         Column(name="run_id", kind=Kind.TEXT, says="unique id of the run"),

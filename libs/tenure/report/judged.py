@@ -18,7 +18,8 @@ from tenure.report.curves import Floats
 from tenure.report.words import title
 
 CHURN, RECOMMENDER = "churn", "recommender"
-FEATURES_ONLY = "features_only"  # the model's own networks without the branches that read the sequence
+# The model's own networks without the branches that read the sequence, and those branches alone.
+FEATURES_ONLY, SEQUENCE_ONLY = "features_only", "sequence_only"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ class Branches:
 
     Attributes:
         weights: by branch, as validation chose them, one mapping a seed; the first seed's network is registered.
-        scores: the test metrics of ``model`` and of ``features_only``, means over the seeds.
+        scores: the test metrics of ``model``, ``features_only`` and ``sequence_only``, means over the seeds.
         gained: the bounds of what the one has before the other, by metric.
     """
 
@@ -113,7 +114,7 @@ def branches(model: Judged) -> Branches:
         weights=[seed["mix"] for seed in seeds],
         scores={
             who: {name: Interval.model_validate(value) for name, value in metrics[who].items()}
-            for who in ("model", FEATURES_ONLY)
+            for who in ("model", FEATURES_ONLY, SEQUENCE_ONLY)
             if who in metrics
         },
         gained={name: (low, high) for name, (low, high) in bounds.items() if low is not None and high is not None},

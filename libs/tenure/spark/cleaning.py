@@ -153,10 +153,12 @@ def _set_by(kept: Iterable[Rule], winsorised: dict[str, Column]) -> dict[str, Co
     return values
 
 
-def without_repeats(rows: DataFrame, kept: Kept, key: str, whole: str) -> DataFrame:
+def without_repeats(rows: DataFrame, kept: Kept, key: str, whole: str, named_by: str | None = None) -> DataFrame:
     """Of rows that were kept and share ``key``, the first stays; the others are its duplicates.
 
-    ``whole`` is equal for rows that are equal in everything.
+    Args:
+        whole: is equal for rows that are equal in everything.
+        named_by: the column by which a duplicate names the row that stands; by default ``key``.
     """
     repeated = kept.at_hand(
         rows.where(F.col("fate").isNull())
@@ -174,7 +176,7 @@ def without_repeats(rows: DataFrame, kept: Kept, key: str, whole: str) -> DataFr
         rows.join(repeated, key, "left"),  # at most one key each
         is_repeat,
         F.when(is_same, rules.EXACT_DUPLICATE).otherwise(rules.KEY_DUPLICATE),
-        F.col(key).cast("string"),
+        F.col(named_by or key).cast("string"),
     ).drop("first_position", "first_whole", "times")
 
 

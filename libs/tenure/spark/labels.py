@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -18,12 +19,14 @@ MEMBER_AT = ["member_key", "as_of"]
 CHURN = "churn"
 
 
+def labels(tiles: DataFrame, as_of: Sequence[date], shop: Shop) -> DataFrame:
+    """Of every task, at ``as_of`` that have matured; the caller says which have."""
+    return reduce(DataFrame.unionByName, (of_task(tiles, as_of, shop) for of_task in LABELS_OF.values()))
+
+
 def churn_labels(tiles: DataFrame, as_of: Sequence[date], shop: Shop) -> DataFrame:
     """1 for a member without a visit in ``[as_of, as_of + horizon_days)``, among those at risk: seen, as known then, in
-    the ``activity_days`` before ``as_of``.
-
-    ``as_of`` must have matured; the caller says which have.
-    """
+    the ``activity_days`` before ``as_of``."""
     at_risk = (
         tiles.where(F.col("visits") > 0)
         .transform(seen_from, as_of, shop.activity_days)
@@ -56,3 +59,7 @@ def came_back(tiles: DataFrame, as_of: Sequence[date], horizon_days: int) -> Dat
         .groupBy(*MEMBER_AT)
         .agg(F.max("known_on").alias("return_known_on"))
     )
+
+
+# By what a task calls its examples: a new task's labels are one line here.
+LABELS_OF: Mapping[str, Callable[[DataFrame, Sequence[date], Shop], DataFrame]] = {CHURN: churn_labels}

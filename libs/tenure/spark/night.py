@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
 from typing import Any, NamedTuple
 
 from delta.tables import DeltaTable
@@ -62,6 +63,12 @@ class Night:
         """The table as it stands; empty where nothing ever came."""
         delta.create(self.spark, self.root, table)
         return delta.read(self.spark, self.root, table)
+
+    def rows_of(self, *tables: Table) -> dict[str, int]:
+        """How many rows stand in each. Bare counts, as Delta answers those from its log and reads no row for them."""
+        counts = [self.read(table).groupBy().count() for table in tables]
+        rows = [row["count"] for row in reduce(DataFrame.union, counts).collect()]
+        return {table.name: count for table, count in zip(tables, rows, strict=True)}
 
     def opened(self, table: Table) -> Built:
         """How far the table is built. One of another contract, or made of rows that were cleaned by other settings, is

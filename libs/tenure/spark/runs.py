@@ -15,14 +15,17 @@ from tenure.spark.schema import struct
 
 @contextmanager
 def job_run(spark: SparkSession, root: str, job: str) -> Iterator[JobRun]:
-    """Runs ``job`` and appends what it read, wrote and how it ended to ``job_runs``, also where it fails."""
+    """Runs ``job`` and appends what it read, wrote and how it ended to ``job_runs``, also where it fails.
+
+    Spark's UI names what the job does not describe otherwise by the job.
+    """
 
     def append(row: Mapping[str, object]) -> None:
         with described(spark, f"{job}: note the run"):
             rows = spark.createDataFrame([tuple(row[name] for name in JOB_RUNS.names)], struct(JOB_RUNS))
             delta.append(rows, root, JOB_RUNS)
 
-    with noted(job, append) as run:
+    with noted(job, append) as run, described(spark, job):
         yield run
 
 

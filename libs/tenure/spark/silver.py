@@ -73,7 +73,7 @@ def _versions(rows: DataFrame, kept: Kept, source: Source, raw: Table, table: Ta
     )
     # Of a member who was only seen we know nothing that a row of registration could repeat.
     said_before = before.where(~F.array_contains("flags", rules.FIRST_SEEN)).withColumn("whole", hashed(*said))
-    return whole.transform(without_repeats, kept, "version", "whole").transform(
+    return whole.transform(without_repeats, kept, "version", "whole", named_by=of).transform(
         without_unchanged, said_before, of, "whole"
     )
 

@@ -1,4 +1,4 @@
-"""What is learnt, as a value: the trainer, the evaluator and the server never ask which task they hold."""
+"""What is learnt, as a value: the trainer and the evaluator never ask which task they hold."""
 
 from __future__ import annotations
 
@@ -42,14 +42,15 @@ class Gate:
     Attributes:
         beats: the baseline that it must be better than.
         on: the metric, also of the comparison with the champion, than whom it must not be worse.
-        calibration_error_at_most: largest error of a model that counts as calibrated.
+        calibration_error_at_most: largest error of a model that counts as calibrated; None where a task's answers are
+            no chances.
         telling_alone_at_most: a single number of a row that alone ranks training rows better than this is taken for
             the label in disguise.
     """
 
     beats: str
     on: Metric
-    calibration_error_at_most: float
+    calibration_error_at_most: float | None
     telling_alone_at_most: float
 
 

@@ -15,7 +15,16 @@ from tenure.registry.manifest import Gate, Interval
 from tenure.registry.registry import Registry
 from tenure.tasks.task import Task
 from tenure.training.baselines import Baseline
-from tenure.training.judge import CHAMPION, FEATURES_ONLY, Score, Verdict, find_champion, judge, score_test
+from tenure.training.judge import (
+    CHAMPION,
+    FEATURES_ONLY,
+    SEQUENCE_ONLY,
+    Score,
+    Verdict,
+    find_champion,
+    judge,
+    score_test,
+)
 from tenure.training.network import Fitted
 from tenure.training.prepare import Ready
 from tenure.training.settings import FitTask
@@ -45,7 +54,7 @@ def contest(ready: Ready, fitted: Sequence[Fitted], baselines: Baselines, regist
     champion = find_champion(registry, task, ready.release)
     models: dict[str, Sequence[Score]] = {MODEL: [one.scorer.score for one in fitted]}
     models |= {name: [one.score for one in fits] for name, fits in baselines.items()}
-    models |= _features_only(ready, fitted)
+    models |= _parts(ready, fitted)
     if champion is not None and champion.scorer is not None:
         models[CHAMPION] = [champion.scorer.score]
     judged, scores = score_test(ready.reader, models)
@@ -56,14 +65,15 @@ def contest(ready: Ready, fitted: Sequence[Fitted], baselines: Baselines, regist
     return Contest(ready=ready, fitted=fitted, baselines=baselines, verdict=verdict, gate=gate)
 
 
-def _features_only(ready: Ready, fitted: Sequence[Fitted]) -> dict[str, Sequence[Score]]:
-    """The same networks without the branches that read the sequence, mixed and calibrated likewise: what the sequence
-    adds shows."""
-    names = fitted[0].scorer.network.without_sequence
-    if not 0 < len(names) < len(fitted[0].mix):
+def _parts(ready: Ready, fitted: Sequence[Fitted]) -> dict[str, Sequence[Score]]:
+    """The same networks without the branches that read the sequence, and those alone, mixed and calibrated likewise:
+    what the sequence adds shows, and what it is worth by itself."""
+    without = fitted[0].scorer.network.without_sequence
+    reading = tuple(name for name in fitted[0].mix if name not in without)
+    if not (without and reading):
         return {}
 
-    def alone(one: Fitted) -> Score:
+    def alone(one: Fitted, names: Sequence[str]) -> Score:
         judged = ready.survey.validation
         logits = one.scorer.logits(judged.rows)
         mix = choose_mix({name: logits[name] for name in names}, judged.labels)
@@ -74,7 +84,8 @@ def _features_only(ready: Ready, fitted: Sequence[Fitted]) -> dict[str, Sequence
         calibration = fit_calibration(mixed(logits), judged.labels)
         return lambda rows: calibration(mixed(one.scorer.logits(rows)))
 
-    return {FEATURES_ONLY: [alone(one) for one in fitted]}
+    parts = {FEATURES_ONLY: without, SEQUENCE_ONLY: reading}
+    return {part: [alone(one, names) for one in fitted] for part, names in parts.items()}
 
 
 def _refuse_weak_benchmark(config: FitTask, verdict: Verdict) -> None:
@@ -84,8 +95,8 @@ def _refuse_weak_benchmark(config: FitTask, verdict: Verdict) -> None:
         Refused: if LightGBM reaches less than it is known to reach on this source.
     """
     known = config.baselines.lightgbm_auc_at_least.get(config.source.name)
-    reached = verdict.comparison.values["lightgbm"]["roc_auc"]
-    if known is not None and reached < known:
+    reached = verdict.comparison.values.get("lightgbm", {}).get("roc_auc")
+    if known is not None and reached is not None and reached < known:
         raise Refused(
             f"LightGBM reaches a ROC AUC of {reached:.4f} on test, below the {known} that it is known to reach on "
             f"{config.source.name}: look at the features before comparing anything with it"

@@ -23,6 +23,7 @@ Score = Callable[[MemberRows], np.ndarray]
 MODEL: Final = "model"
 CHAMPION: Final = "champion"
 FEATURES_ONLY = "features_only"
+SEQUENCE_ONLY = "sequence_only"
 
 
 @dataclass(frozen=True)

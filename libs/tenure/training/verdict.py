@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tenure.registry.gate import Difference, decide, not_compared
 from tenure.registry.manifest import Gate
+from tenure.tasks.metrics import CALIBRATION_ERROR
 from tenure.tasks.task import Task
 from tenure.training.evaluation import Comparison, compare
 from tenure.training.judge import CHAMPION, MODEL, Champion, Verdict
@@ -28,9 +31,7 @@ def decide_gate(
     compared = compare(task.metrics, verdict.judged, first, resamples, seed)
     on, baseline = task.gate.on.name, task.gate.beats
     beats = _difference(baseline, compared, MODEL, baseline, on)
-    calibration = compared.values[MODEL]["expected_calibration_error"]
-    limit = task.gate.calibration_error_at_most
-    holds = {f"calibrated (error {calibration:.4f}, at most {limit})": calibration <= limit}
+    holds = _calibrated(compared.values[MODEL], task.gate.calibration_error_at_most)
     if champion is None:
         return decide(baseline, beats=[beats], holds=holds)
     met, why = None, champion.says
@@ -41,6 +42,13 @@ def decide_gate(
         return decide(baseline, beats=[beats], holds=holds, notes=[not_compared(champion.version, why)])
     fallback = CHAMPION if met[1] else baseline
     return decide(fallback, beats=[beats], not_worse_than=[met[0]], holds=holds)
+
+
+def _calibrated(values: Mapping[str, float], limit: float | None) -> dict[str, bool]:
+    if limit is None:
+        return {}
+    error = values[CALIBRATION_ERROR.name]
+    return {f"calibrated (error {error:.4f}, at most {limit})": error <= limit}
 
 
 def _against_champion(

@@ -25,6 +25,20 @@ def test_a_run_leaves_what_it_read_and_wrote(spark: SparkSession, tmp_path: Path
     )
 
 
+def test_a_run_counts_what_runs_within_it_did(spark: SparkSession, tmp_path: Path) -> None:
+    with job_run(spark, str(tmp_path), "refresh"):
+        for number in (3, 4):
+            with job_run(spark, str(tmp_path), "clean") as run:
+                run.read["raw_orders"] = number
+    found = {row["job"]: row["read"] for row in delta.read(spark, str(tmp_path), JOB_RUNS).collect()}
+    assert found["refresh"] == {"raw_orders": 7}
+
+
+def test_what_a_run_does_not_describe_is_called_by_its_job(spark: SparkSession, tmp_path: Path) -> None:
+    with job_run(spark, str(tmp_path), "clean"):
+        assert spark.sparkContext.getLocalProperty("spark.job.description") == "clean"
+
+
 def test_a_failed_run_leaves_no_row_content_behind(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="member 4711"), job_run(spark, str(tmp_path), "clean"):
         raise ValueError("member 4711 is odd")

@@ -82,6 +82,7 @@ def test_predictions_of_every_model_lie_beside_the_weights(bundle: Path, outcome
         "score_lightgbm",
         "score_logistic_regression",
         "score_recency",
+        "score_sequence_only",
     ]
     for name in scores:
         assert 0 <= np.min(rows[name]) <= np.max(rows[name]) <= 1

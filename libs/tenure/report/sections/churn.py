@@ -10,7 +10,7 @@ from tenure.registry.manifest import Interval
 from tenure.report import curves, svg
 from tenure.report.facts import Facts
 from tenure.report.html import card, cards, legend, table
-from tenure.report.judged import FEATURES_ONLY, Branches, Judged, Predictions
+from tenure.report.judged import FEATURES_ONLY, SEQUENCE_ONLY, Branches, Judged, Predictions
 from tenure.report.sections.verdict import verdict
 from tenure.report.words import count, listed, rank, share, title
 
@@ -20,7 +20,8 @@ SCORERS = {  # who gave a score: how the page calls it, and its colour
     "lightgbm": ("LightGBM", "c1"),
     "logistic_regression": ("logistic regression", "c2"),
     "recency": ("days since last visit", "c3"),
-    "features_only": ("our model without the sequence", "c5"),
+    FEATURES_ONLY: ("our model without the sequence", "c5"),
+    SEQUENCE_ONLY: ("its sequence alone", "c4"),
 }
 SEQUENCE = "sequence"
 BRANCHES = {  # what a branch is, and what it reads
@@ -204,7 +205,7 @@ def _with_and_without(branches: Branches) -> str:
                 for found in map(branches.scores[who].get, metrics)
             ),
         )
-        for who in ("model", FEATURES_ONLY)
+        for who in ("model", FEATURES_ONLY, SEQUENCE_ONLY)
         if who in branches.scores
     ]
     return table([("", ""), ("ROC AUC", "n"), ("average precision", "n")], rows) if rows else ""
