@@ -65,12 +65,10 @@ class Batch:
 
     def before(self, table: Table) -> DataFrame:
         """What silver holds of earlier batches."""
-        delta.create(self.spark, self.root, table)
-        return delta.read(self.spark, self.root, table).where(F.col("batch_no") < self.batch_no)
+        return delta.standing(self.spark, self.root, table).where(F.col("batch_no") < self.batch_no)
 
     def mine(self, table: Table) -> DataFrame:
-        delta.create(self.spark, self.root, table)
-        return delta.read(self.spark, self.root, table).where(F.col("batch_no") == self.batch_no)
+        return delta.standing(self.spark, self.root, table).where(F.col("batch_no") == self.batch_no)
 
     def mapped(self, table: Table) -> DataFrame | None:
         """The batch's rows of a raw table, with the member's pseudonym beside the id; none where none landed."""

@@ -7,6 +7,7 @@ the rows in the pass that writes them (``observe``).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import Column as SparkColumn
@@ -82,6 +83,16 @@ def read(spark: SparkSession, root: str, table: Table, version: int | None = Non
     return reader.load(table_path(root, table))
 
 
+def standing(spark: SparkSession, root: str, table: Table) -> DataFrame:
+    """The table as it stands, made where there is none; one without a file is no table to a query, which spares Spark
+    the look into its log and all that would be joined to it."""
+    create(spark, root, table)
+    if _is_known_empty(spark, root, table):
+        nothing = [F.lit(None).cast(field.dataType).alias(field.name) for field in struct(table)]
+        return spark.range(1).where(F.lit(False)).select(*nothing)
+    return read(spark, root, table)
+
+
 def append(rows: DataFrame, root: str, table: Table, counts: Mapping[str, SparkColumn] | None = None) -> Counts:
     """Adds rows; returns ``rows`` (how many) and what ``counts`` names, counted in the writing pass.
 
@@ -101,6 +112,8 @@ def _write(
     rows: DataFrame, root: str, table: Table, counts: Mapping[str, SparkColumn] | None, *, where: str | None
 ) -> Counts:
     create(rows.sparkSession, root, table)
+    if where is not None and _is_known_empty(rows.sparkSession, root, table):
+        where = None  # what replaces nothing is added, without a search for what it replaces
     seen, counted = observed(rows, counts)
     laid = conform(seen, table)
     if table.sort_by:
@@ -179,12 +192,21 @@ def version(spark: SparkSession, root: str, table: Table) -> int:
     return version_at(spark, table_path(root, table))
 
 
+def _is_known_empty(spark: SparkSession, root: str, table: Table) -> bool:
+    return bool(_log(spark, table_path(root, table)).numOfFilesIfKnown().contains(0))
+
+
 def version_at(spark: SparkSession, path: str) -> int:
+    return int(_log(spark, path).version())
+
+
+def _log(spark: SparkSession, path: str) -> Any:
+    """What Delta knows of a table now, without a job."""
     jvm = spark._jvm  # the public way, history(1), is a job of its own and costs thirty times as much
     assert jvm is not None
     log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
     nothing = jvm.scala.Option.empty()
-    return int(log.update(False, nothing, nothing).version())
+    return log.update(False, nothing, nothing)
 
 
 def restore(spark: SparkSession, root: str, table: Table, to_version: int) -> None:

@@ -91,8 +91,7 @@ def _secret(spark: SparkSession, env: Env) -> bytes:
     Raises:
         Refused: if it is gone or another one, under which every member would become a second one.
     """
-    delta.create(spark, env.lake_root, MEMBER_IDENTITIES)
-    held = delta.read(spark, env.lake_root, MEMBER_IDENTITIES)
+    held = delta.standing(spark, env.lake_root, MEMBER_IDENTITIES)
     name, folder = secrets.MEMBER_KEY, env.secrets_folder
     secret = secrets.make_secret(name, folder, is_in_use=not held.isEmpty()).encode()
     if not held.where(F.col("member_key") != member_key(F.col("member_id"), secret)).isEmpty():
