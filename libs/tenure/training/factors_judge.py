@@ -1,7 +1,7 @@
 """Recommenders against what members bought next: chosen on validation, judged on the test.
 
-Everybody ranks the whole catalogue. "All items" counts what a member bought in the days after; "new items" leaves out
-what the member had bought before them.
+Everybody ranks the whole catalogue of the period: what may be recommended and enough members had bought. "All items"
+counts what a member bought of it in the days after; "new items" leaves out what the member had bought before them.
 
 Shapes: N members of this worker, I items of the catalogue, K = 10 items answered.
 """

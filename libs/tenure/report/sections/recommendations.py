@@ -13,8 +13,9 @@ from tenure.report.words import count, money, name, rank, share
 def recommendations(facts: Facts) -> str:
     model = facts.recommender
     return (
-        "<p>For each member the whole catalogue is ranked; what the member took home in the weeks that follow is "
-        "the truth. <b>New items</b> leaves out what the member had bought before: that is where a recommendation says "
+        "<p>For each member everything is ranked that may be recommended and that enough members had bought (the "
+        "training's <code>min_members</code>); what the member took home of it in the weeks that follow is the truth. "
+        "<b>New items</b> leaves out what the member had bought before: that is where a recommendation says "
         "something. On <b>all items</b> a member's own favourites are hard to beat, "
         "and nobody needs to be told them.</p>"
         + verdict(model)
