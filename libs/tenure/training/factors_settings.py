@@ -32,8 +32,8 @@ class Choices(Settings):
 class FitFactors(Settings):
     """A training of the recommender.
 
-    It has no ``precision``, unlike a network's: a row's normal equations are solved by Cholesky, which torch does not
-    have in bf16, and whose sums over thousands of items would lose in it what regularisation leaves of small ones.
+    It has no ``precision``, unlike a network's, and is always in fp32: a row's normal equations are solved by Cholesky,
+    which torch does not have in bf16.
     """
 
     env: Env
