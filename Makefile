@@ -34,7 +34,7 @@ demo: setup ## landing files to answers over HTTP and WORK/report.html, by the d
 		$(if $(MEMBERS),--members $(MEMBERS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test
-test: setup check ## linters, type checker, fences, documented commands and all fast tests
+test: setup check ## linters, type checker, fences, a check of the documented commands and all fast tests
 	pytest -m "not long" $(ARGS)
 
 .PHONY: check

@@ -4,8 +4,9 @@
 #
 #     bash infra/local/bootstrap.sh
 #
-# System packages are installed only where they are missing and only after saying so; where that is not allowed, the
-# last line is the command to type.
+# System packages are installed only where they are missing and only after saying so; which Java there is, the package
+# lists say, which are fetched first where they do not. Where installing is not allowed, the last line is the command to
+# type.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -43,14 +44,21 @@ may_be_root() {
     [[ $EUID -eq 0 ]] || { command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; }; }
 }
 
+lists_are_here() { [[ -n $(ls /var/lib/apt/lists/*_Packages* 2>/dev/null) ]]; }
+
+bring_lists() { step "package lists" as_root apt-get update -q; }
+
+# with_fresh_lists COMMAND...: once more where it fails, for old lists name files that the archive has no more.
+with_fresh_lists() { "$@" || { as_root apt-get update -q && "$@"; }; }
+
 # install WHY PACKAGE...: says what it is going to do before it does it.
 install() {
     local why=$1 command="apt-get install -y --no-install-recommends ${*:2}"
     command -v apt-get >/dev/null || stop "$why is missing and this machine has no apt-get; install ${*:2} and run make again"
-    may_be_root || stop "$why is missing; type: sudo $command"
+    may_be_root || stop "$why is missing; type: sudo apt-get update && sudo $command"
     say "$why is missing, so this installs system packages: $command"
-    [[ -n $(ls /var/lib/apt/lists/*_Packages* 2>/dev/null) ]] || step "package lists" as_root apt-get update -q
-    step "${why%,}" as_root env DEBIAN_FRONTEND=noninteractive $command
+    lists_are_here || bring_lists
+    step "${why%,}" with_fresh_lists as_root env DEBIAN_FRONTEND=noninteractive $command
 }
 
 is_new_enough() { # VERSION AT_LEAST
@@ -73,20 +81,35 @@ java_version() { # of the Java that Spark would start
     "$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1
 }
 
-java_package() { # the oldest that will do: Spark is tried on 17 and 21, and 25 has dropped what Hadoop still calls
+known_java() { # the oldest that will do: Spark is tried on 17 and 21, and 25 has dropped what Hadoop still calls
     local release
-    for release in 17 21 25; do
-        apt-cache show "openjdk-$release-jre-headless" >/dev/null 2>&1 && break
+    for release in 17 21 25; do # of a name that others mention, and nobody offers, apt-cache shows nothing and ends with 0
+        [[ -n $(apt-cache show "openjdk-$release-jre-headless" 2>/dev/null) ]] || continue
+        echo "openjdk-$release-jre-headless"
+        return
     done
-    echo "openjdk-$release-jre-headless"
+}
+
+system() { (. /etc/os-release && echo "$ID ${VERSION_ID:-}") 2>/dev/null || true; }
+
+usual_java() { # where no list says what there is: Debian 13 and what comes after it have no 17, Debian 12 and Ubuntu do
+    local id version
+    read -r id version <<<"$(system)"
+    [[ $id == debian && ${version:-13} -ge 13 ]] && echo openjdk-21-jre-headless || echo openjdk-17-jre-headless
 }
 
 bring_java() {
-    local found
+    local found package
     found=$(java_version 2>/dev/null || true)
     [[ ${found:-0} -ge 17 ]] && return
     [[ -z ${JAVA_HOME:-} ]] || stop "JAVA_HOME is $JAVA_HOME, no Java 17 or newer; unset it or point it to one"
-    install "Java 17 or newer, for Spark," "$(java_package)"
+    package=$(known_java)
+    if [[ -z $package ]] && command -v apt-get >/dev/null && may_be_root; then
+        say "Java 17 or newer, for Spark, is missing, so this asks which one there is: apt-get update"
+        bring_lists
+        package=$(known_java)
+    fi
+    install "Java 17 or newer, for Spark," "${package:-$(usual_java)}"
 }
 
 bring_libgomp() { # LightGBM's wheel uses the system's

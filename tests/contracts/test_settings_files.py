@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from tests.entry_points import ROOT, EntryPoint, entry_points
 
 from tenure.config.env import Env
 from tenure.config.settings import load
 from tenure.config.source import Source
+from tenure.contracts import rules
 from tenure.spark.landing import landing
 
 POINTS = entry_points()
@@ -36,6 +40,17 @@ def test_every_source_loads_and_makes_a_shop(path: str) -> None:
 def test_the_figures_of_others_are_of_the_very_files_that_the_package_brings() -> None:
     source = load(Source, "conf/sources/complete_journey.yaml")
     assert source.known_in == landing(source).batch_id
+
+
+def test_the_lines_whose_date_changes_are_as_many_as_the_figure_says() -> None:
+    source = load(Source, "conf/sources/complete_journey.yaml")
+    (known,) = [figure for figure in source.known if figure.rule == rules.DAY_SHIFTED]
+    stored = pq.read_table(source.folder / "transactions.parquet", columns=["transaction_timestamp"])[0]
+    in_utc = stored.cast(pa.timestamp("s"), safe=False)
+    in_the_shop = pc.local_timestamp(in_utc.cast(pa.timestamp("s", source.calendar)))
+    changes = pc.not_equal(in_utc.cast(pa.date32()), in_the_shop.cast(pa.date32()))
+    assert pc.sum(changes).as_py() == known.rows
+    assert round(pc.mean(changes).as_py(), 2) == 0.17  # what others said of it
 
 
 @pytest.mark.parametrize("path", _below("env"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import tomllib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,21 @@ from tests.entry_points import ROOT, EntryPoint, entry_points
 from tenure.config.settings import load
 
 PROGRAMS = ("make", "python", "spark-submit", "ray", "serve", "bash", "uv", "pytest")
-NOT_OURS = (".", "curl", "sudo", "cd", "git", "export", "kubectl", "docker", "mkdir", "TOKEN=$(cat", "ruff")
+NOT_OURS = (
+    ".",
+    "curl",
+    "sudo",
+    "cd",
+    "git",
+    "export",
+    "kubectl",
+    "docker",
+    "mkdir",
+    "TOKEN=$(cat",
+    "ruff",
+    "pip",
+    "tar",
+)
 _FENCED = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -87,6 +102,8 @@ def _options(words: list[str]) -> tuple[str, ...]:
 def complaint(command: Command) -> str | None:
     """What is wrong with a command, or None."""
     words = shlex.split(command.line)
+    if strangers := [word for word in re.findall(r"dist/[\w./*-]+", command.line) if word not in made_by_dist()]:
+        return f"make dist makes no {', '.join(strangers)}"
     if words[0] in NOT_OURS:
         return None
     if words[0] not in PROGRAMS:
@@ -96,6 +113,17 @@ def complaint(command: Command) -> str | None:
     if words[0] == "serve":
         return _serve(words[1:])
     return _script(words)
+
+
+def made_by_dist() -> set[str]:
+    """What ``make dist`` puts into ``dist/``, as documents name it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    script = (ROOT / "infra/local/dist.sh").read_text(encoding="utf-8")
+    (extras,) = re.findall(r"^for extra in ([a-z ]+); do", script, re.MULTILINE)
+    assert set(extras.split()) <= set(project["optional-dependencies"])
+    package = f"dist/{project['name']}-{project['version']}-py3-none-any"
+    requirements = {f"dist/requirements/{extra}.txt" for extra in extras.split()}
+    return {f"{package}.whl", f"{package}.zip", "dist/jars/*.jar", "dist/entry_points.tar.gz"} | requirements
 
 
 def _make(words: list[str]) -> str | None:

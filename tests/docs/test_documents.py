@@ -34,6 +34,13 @@ def test_a_shown_command_can_be_typed(command: Command) -> None:
     assert complaint(command) is None
 
 
+def test_what_make_dist_does_not_make_is_found() -> None:
+    assert complaint(Command("", "pip install -r dist/requirements/all.txt")) == (
+        "make dist makes no dist/requirements/all.txt"
+    )
+    assert complaint(Command("", "pip install -r dist/requirements/spark.txt")) is None
+
+
 @cache
 def _help(*program: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": "120"}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.entry_points import ROOT
 from tests.infra.processes import naming
+from tests.infra.raw_ids import holding
 
 from tenure.contracts.control import RELEASES
 from tenure.contracts.silver import MEMBER_IDENTITIES
@@ -130,9 +131,18 @@ def test_the_same_simulation_again_lands_nothing_new(simulated: Path) -> None:
     assert told["rows"]["raw_orders"]["landed"] > 0
 
 
-def test_no_id_of_a_simulated_shop_is_in_what_is_told(simulated: Path) -> None:
-    text = (simulated / "report.html").read_text() + (simulated / "summary.json").read_text()
-    assert not re.search(r"\bM\d{10}\b", text)
+# Where raw ids may lie: what was landed, bronze, the one table that maps back; and the secrets, which are random text.
+MAY_HOLD_IDS = ("simulated", "lake/bronze", "lake/silver/member_identities", "secrets")
+RAW_ID = r"M\d{10}"
+
+
+def test_no_id_of_a_simulated_shop_is_left_behind_anywhere_else(simulated: Path) -> None:
+    """Neither in a table, the registry, the published members, the audit or the report, nor in a log of any stage."""
+    for holder in MAY_HOLD_IDS[:3]:
+        assert holding(simulated / holder, RAW_ID), f"the search finds nothing in {holder}, where the ids are"
+    there = {path.name for path in simulated.iterdir()}
+    assert {"audit", "lake", "logs", "registry", "store", "training", "report.html", "summary.json"} <= there
+    assert holding(simulated, RAW_ID, but=MAY_HOLD_IDS) == []
 
 
 def _releases(work: Path) -> list[dict]:

@@ -175,17 +175,72 @@ def _bootstrap(*lines: str, path: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True, env={"PATH": path}, check=False)
 
 
+def fake(folder: Path, name: str, *lines: str) -> None:
+    """A program of that name that runs these lines."""
+    (folder / name).write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    (folder / name).chmod(0o755)
+
+
 def test_setup_without_rights_says_the_command_to_type(tmp_path: Path) -> None:
-    (tmp_path / "apt-get").write_text("#!/bin/sh\nexit 1\n")
-    (tmp_path / "apt-get").chmod(0o755)
+    fake(tmp_path, "apt-get", "exit 1")
     told = _bootstrap(
         "may_be_root() { false; }", "install 'Java 17' openjdk-17-jre-headless", path=f"{tmp_path}:/usr/bin:/bin"
     )
     assert told.returncode == 2
     expected = (
-        "setup: Java 17 is missing; type: sudo apt-get install -y --no-install-recommends openjdk-17-jre-headless\n"
+        "setup: Java 17 is missing; type: sudo apt-get update && "
+        "sudo apt-get install -y --no-install-recommends openjdk-17-jre-headless\n"
     )
     assert told.stderr == expected
+
+
+@pytest.mark.parametrize(
+    ("system", "release"),
+    [("debian 12", 17), ("debian 13", 21), ("debian ", 21), ("ubuntu 22.04", 17), ("linuxmint 22", 17), ("", 17)],
+)
+def test_setup_without_rights_and_without_package_lists_names_a_java_that_the_system_has(
+    system: str, release: int, tmp_path: Path
+) -> None:
+    fake(tmp_path, "apt-get", "exit 1")
+    fake(tmp_path, "apt-cache", "exit 0")  # what it says of an unknown name is on stderr
+    told = _bootstrap(
+        *("may_be_root() { false; }", "java_version() { false; }", f"system() {{ echo '{system}'; }}", "bring_java"),
+        path=f"{tmp_path}:/usr/bin:/bin",
+    )
+    assert told.returncode == 2
+    assert told.stdout == ""
+    assert told.stderr.endswith(f"sudo apt-get install -y --no-install-recommends openjdk-{release}-jre-headless\n")
+
+
+AS_ROOT = ("may_be_root() { true; }", 'as_root() { "$@"; }', "java_version() { false; }")
+
+
+def test_setup_fetches_the_package_lists_before_it_chooses_a_java(tmp_path: Path) -> None:
+    """An apt-cache that knows nothing until the lists are there, and then what Debian 13 has."""
+    calls, lists = tmp_path / "calls", tmp_path / "lists"
+    fake(tmp_path, "apt-get", f'echo "$*" >> {calls}', f"[ $1 = install ] || touch {lists}")
+    fake(tmp_path, "apt-cache", f"[ -e {lists} ] && [ $2 = openjdk-21-jre-headless ] && echo Package: $2", "exit 0")
+    said = (*AS_ROOT, f"LOG={tmp_path}/log", f"lists_are_here() {{ [[ -e {lists} ]]; }}", "bring_java")
+    told = _bootstrap(*said, path=f"{tmp_path}:/usr/bin:/bin")
+    assert told.returncode == 0, told.stderr
+    assert calls.read_text() == "update -q\ninstall -y --no-install-recommends openjdk-21-jre-headless\n"
+    assert told.stdout.startswith("setup: Java 17 or newer, for Spark, is missing, so this asks which one there is")
+
+
+@pytest.mark.parametrize(("fails", "tries", "code"), [(1, 2, 0), (2, 2, 2)])
+def test_setup_tries_once_more_with_fresh_lists_where_an_install_fails(
+    fails: int, tries: int, code: int, tmp_path: Path
+) -> None:
+    calls = tmp_path / "calls"
+    fake(
+        *(tmp_path, "apt-get", f'echo "$1" >> {calls}'),
+        f"[ $1 = update ] || [ $(grep -c install {calls}) -gt {fails} ] || {{ echo 404 Not Found; exit 100; }}",
+    )
+    said = (*AS_ROOT, f"LOG={tmp_path}/log", "lists_are_here() { true; }", "install 'libgomp, for LightGBM,' libgomp1")
+    told = _bootstrap(*said, path=f"{tmp_path}:/usr/bin:/bin")
+    assert told.returncode == code
+    assert calls.read_text().split() == ["install", *["update", "install"] * (tries - 1)]
+    assert ("404 Not Found" in told.stderr) == bool(code)
 
 
 def test_setup_takes_a_java_that_is_new_enough_and_no_older_one(tmp_path: Path) -> None:
@@ -193,18 +248,17 @@ def test_setup_takes_a_java_that_is_new_enough_and_no_older_one(tmp_path: Path) 
     for version, is_taken in (("17.0.15", True), ("21", True), ("1.8.0_412", False), ("11.0.2", False)):
         java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2025-04-15' >&2\n")
         java.chmod(0o755)
-        told = _bootstrap("install() { echo wanted; }", "bring_java", path=f"{tmp_path}:/usr/bin:/bin")
+        told = _bootstrap(
+            "install() { echo wanted; }", "known_java() { echo 17; }", "bring_java", path=f"{tmp_path}:/usr/bin:/bin"
+        )
         assert told.stdout == ("" if is_taken else "wanted\n"), version
 
 
 def test_setup_takes_the_oldest_java_that_will_do(tmp_path: Path) -> None:
-    cache = tmp_path / "apt-cache"
     for offered, taken in (("17 21 25", 17), ("21 25", 21), ("25", 25)):
-        cache.write_text(
-            f"#!/bin/sh\nfor r in {offered}; do [ $2 = openjdk-$r-jre-headless ] && exit 0; done; exit 100\n"
-        )
-        cache.chmod(0o755)
-        assert _bootstrap("java_package", path=f"{tmp_path}:/usr/bin:/bin").stdout == f"openjdk-{taken}-jre-headless\n"
+        offers = f"for r in {offered}; do [ $2 = openjdk-$r-jre-headless ] && echo Package: $2; done"
+        fake(tmp_path, "apt-cache", offers, "exit 0")
+        assert _bootstrap("known_java", path=f"{tmp_path}:/usr/bin:/bin").stdout == f"openjdk-{taken}-jre-headless\n"
 
 
 def test_setup_finds_libgomp_for_a_user_whose_path_has_no_sbin(tmp_path: Path) -> None:

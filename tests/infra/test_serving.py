@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import yaml
 from tests.corner_shop import CornerShop, opened
 from tests.entry_points import ROOT
 from tests.infra.processes import naming
+from tests.ports import free_port
 
 PATIENCE_S = 240
 ENDS_WITHIN_S = 90
@@ -65,28 +65,21 @@ class Started:
 
 
 @pytest.fixture
-def started(tmp_path: Path, free_port: int) -> Iterator[Started]:
-    shop, output = opened(tmp_path / "work"), tmp_path / "output"
+def started(tmp_path: Path) -> Iterator[Started]:
+    shop, output, port = opened(tmp_path / "work"), tmp_path / "output", free_port()
     with output.open("w") as printed:
         script = subprocess.Popen(
             # Who runs tests in the background of a shell ignores Ctrl-C, and what is started would, too.
-            ["env", "--default-signal=INT", "bash", "infra/local/serve.sh", str(shop.work), str(free_port)],
+            ["env", "--default-signal=INT", "bash", "infra/local/serve.sh", str(shop.work), str(port)],
             cwd=ROOT, env=PLACE, stdout=printed, stderr=printed, stdin=subprocess.DEVNULL, process_group=0,
         )  # fmt: skip
     try:
-        yield Started(shop, script, output, f"http://127.0.0.1:{free_port}")
+        yield Started(shop, script, output, f"http://127.0.0.1:{port}")
     finally:
         script.kill()
         script.wait()
         stop = [sys.executable, "infra/local/ray_cluster.py", "stop", "--work", str(shop.work)]
         subprocess.run(stop, cwd=ROOT, env=PLACE, check=True)
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def test_a_person_starts_the_service_asks_it_deploys_another_and_ends_it(started: Started, tmp_path: Path) -> None:

@@ -183,6 +183,8 @@ def test_a_row_that_was_taken_out_is_shown_with_the_pseudonym(spark, lake):
         "quantity": "many", "paid": "100", "store": "s1",
     }  # fmt: skip
     assert rows[18] == {}  # nobody can say where in an unreadable line the id stands
+    (unreadable,) = [row["landed"] for row in market.bronze(spark, lake[0], "orders") if row["position"] == 18]
+    assert unreadable["unreadable_line"] == market.ORDERS[18][0]
 
 
 @pytest.fixture(scope="module")

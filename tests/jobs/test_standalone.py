@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import yaml
 from tests.entry_points import ROOT
 from tests.jobs import kiosk
 from tests.jobs.as_typed import typed
+from tests.ports import free_port
 
 from tenure.config.source import Source
 from tenure.contracts.control import JOB_RUNS
@@ -34,12 +34,6 @@ SHOP = Source.model_validate(kiosk.SOURCE).shop
 PATIENCE_S = 180
 # What tells a job of ten rows from one of ten million; the rest is what spark-submit does by itself.
 SMALL = ("spark.sql.shuffle.partitions=2", "spark.databricks.delta.snapshotPartitions=1", "spark.executor.memory=1g")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import ray
 import torch
 from deltalake import DeltaTable
 from tests.corner_shop import AS_OF, MEMBER_IDS, CornerShop, opened
+from tests.ports import free_port
 
 from tenure.config.settings import load
 from tenure.contracts.answers import MEMBER_SCORES, RECOMMENDATIONS
@@ -90,9 +90,7 @@ def service(shop: CornerShop, local_ray: None) -> Iterator[Service]:
     from ray import serve
     from ray_apps.serve.members import Arguments, build
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     share = {"cpus": 0.1}
     settings = shop.settings(ingress=share, churn=share, recommender=share, look_again_every_s=0.5)
     serve.start(http_options={"host": "127.0.0.1", "port": port})

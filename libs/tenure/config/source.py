@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from tenure.config.settings import Settings
 from tenure.contracts import rules
+from tenure.contracts.currency import is_code
 from tenure.contracts.landing import RAW_PRODUCTS, RAW_TABLES, RAW_TOUCHES
 from tenure.contracts.shop import Shop
 from tenure.contracts.silver import SILVER_TABLES
@@ -56,6 +57,13 @@ def _glob(pattern: str) -> str:
     return pattern
 
 
+def _currency(code: str) -> str:
+    if not is_code(code):
+        raise ValueError(f"{code!r} is no currency's code; write the three capital letters of ISO 4217, as in EUR")
+    return code
+
+
+Currency = Annotated[str, AfterValidator(_currency)]
 Zone = Annotated[str, AfterValidator(_zone)]
 ZoneOrOffset = Annotated[str, AfterValidator(_zone_or_offset)]
 Glob = Annotated[str, AfterValidator(_glob)]
@@ -231,7 +239,7 @@ class Source(Settings):
     package: str | None = None  # a Python package whose data folder holds the files, where no folder is given
     data: str | None = None  # the folder of the landing files
     simulation: str | None = None  # of a shop that is simulated: the settings of jobs/simulate_shop.py
-    currency: str
+    currency: Currency
     calendar: Zone
     lacks: tuple[Has, ...] = ()
     categories: tuple[str, ...] = Field(default=(), max_length=MOST_CATEGORIES)

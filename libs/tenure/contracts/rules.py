@@ -32,7 +32,7 @@ def out_of_range(column: str) -> str:
 
 
 RULES: Mapping[str, str] = {
-    BROKEN_ENCODING: "a text holds bytes that are none in the file's encoding; quarantined",
+    BROKEN_ENCODING: "a text that the feed reads holds bytes that are none in the file's encoding; quarantined",
     UNREADABLE_LINE: "a line has not the columns that its file's first line names; quarantined",
     IN_THE_FUTURE: "it happened after the day on which it arrived, or after the last complete day; quarantined",
     NEGATIVE_PRICE: "a sale of less than no money; quarantined",

@@ -80,7 +80,7 @@ ORDER_LINES = Table(
         ),
         Column(name="hour", kind=Kind.COUNT, says="the shop's local hour", low=0, high=23, needs=Has.HOURS),
         RAW_ORDERS.column("quantity"),
-        Column(name="currency", kind=Kind.TEXT, says="ISO code of the currency of the line's money: the shop's"),
+        Column(name="currency", kind=Kind.TEXT, says="ISO 4217 code of the currency of the line's money: the shop's"),
         RAW_ORDERS.column("paid_minor"),
         RAW_ORDERS.column("discount_minor"),
         RAW_ORDERS.column("coupon_minor"),

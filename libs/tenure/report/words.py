@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from datetime import date
 from html import escape
 
+from tenure.contracts.currency import minor_in_major
+
 SYMBOLS = {"USD": "$", "GBP": "£", "EUR": "€"}
-MINOR_IN_MAJOR = 100
 
 
 def count(value: float) -> str:
@@ -23,7 +24,8 @@ def rank(value: float | None, digits: int = 3) -> str:
 
 
 def money(minor: float, currency: str) -> str:
-    amount = f"{minor / MINOR_IN_MAJOR:,.0f}"
+    """Whole units of the currency, by its own minor unit: 1,234 cents are 12 EUR, 1,234 yen are 1,234 JPY."""
+    amount = f"{minor / minor_in_major(currency):,.0f}"
     return f"{SYMBOLS[currency]}{amount}" if currency in SYMBOLS else f"{amount} {escape(currency)}"
 
 

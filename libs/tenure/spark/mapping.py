@@ -37,7 +37,8 @@ def raw_table(feed: Feed) -> Table:
 
 
 def mapped(bronze: DataFrame, feed: Feed) -> DataFrame:
-    """The raw table's columns in their types, the envelope, and whether the row could be read at all.
+    """The raw table's columns in their types, the envelope, and whether the row, in what the feed reads of it, could be
+    read at all.
 
     What an expression cannot read is null. ``known_on`` is what the feed declares, under ``declared_known_on``.
     """
@@ -46,7 +47,7 @@ def mapped(bronze: DataFrame, feed: Feed) -> DataFrame:
     landed = bronze.select(
         f"{LANDED}.*",
         *(F.col(name).alias(_own(name)) for name in _ENVELOPE),
-        is_broken(bronze).alias(_own(IS_BROKEN)),
+        _is_broken(bronze, feed).alias(_own(IS_BROKEN)),
         _is_unreadable(bronze).alias(_own(IS_UNREADABLE)),
     )
 
@@ -228,7 +229,16 @@ def _moment(expression: Column, found: T.DataType, timezone: str) -> Column:
     return expression if isinstance(found, T.TimestampType) else local
 
 
+def _is_broken(bronze: DataFrame, feed: Feed) -> Column:
+    # A shop's files may hold a text in another encoding that this feed does not read: the row is as good without it.
+    return is_broken(bronze, read_columns(bronze, feed.columns.values())) if _is_of_text(bronze) else F.lit(False)
+
+
 def _is_unreadable(bronze: DataFrame) -> Column:
+    return F.col(LANDED).getField(UNREADABLE).isNotNull() if _is_of_text(bronze) else F.lit(False)
+
+
+def _is_of_text(bronze: DataFrame) -> bool:
     landed = bronze.schema[LANDED].dataType
     assert isinstance(landed, T.StructType)
-    return F.col(LANDED).getField(UNREADABLE).isNotNull() if UNREADABLE in landed.names else F.lit(False)
+    return UNREADABLE in landed.names

@@ -90,7 +90,7 @@ def shard(histories: Histories, als: Als, items_total: int, group: Group) -> Sha
 
 
 def _on(group: Group, rows: Observed) -> Observed:
-    return rows.to(group.device, torch.float32)
+    return rows.to(group.device, torch.float32)  # no setting: see FitFactors
 
 
 def first_factors(items: int, als: Als, seed: int) -> Tensor:

@@ -30,7 +30,11 @@ class Choices(Settings):
 
 
 class FitFactors(Settings):
-    """A training of the recommender."""
+    """A training of the recommender.
+
+    It has no ``precision``, unlike a network's, and is always in fp32: a row's normal equations are solved by Cholesky,
+    which torch does not have in bf16.
+    """
 
     env: Env
     release: str | None = None  # by default the newest

@@ -102,6 +102,13 @@ def test_a_rules_name_is_its_own(name: str, owner: str) -> None:
     assert refusal(rules=rule(name=name)).startswith(f"the rule name {name!r} {owner}")
 
 
+@pytest.mark.parametrize("currency", ["eur", "EURO", "€", "", " EUR", "EUR\n"])
+def test_a_currency_is_named_by_its_code(currency: str) -> None:
+    assert refusal(currency=currency).startswith(
+        f"currency: {currency!r} is no currency's code; write the three capital"
+    )
+
+
 @pytest.mark.parametrize("glob", ["/etc/*.csv", "../orders.csv", "a/../../b.csv"])
 def test_a_glob_stays_in_the_folder(glob: str) -> None:
     feeds = deepcopy(SOURCE["feeds"])
