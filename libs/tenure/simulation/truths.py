@@ -12,6 +12,7 @@ from tenure.lifecycle import stages
 from tenure.simulation import incidents
 from tenure.simulation.block import Block
 from tenure.simulation.chance import Flags, Floats, Ints
+from tenure.simulation.comparison import Comparison
 from tenure.simulation.foresight import Ceiling, silence
 from tenure.simulation.landing import Columns, Files, Words, days, same
 from tenure.simulation.life import Campaign, Day, Leavers, Life
@@ -53,6 +54,7 @@ class Truthteller:
         self._block, self._life, self._files, self._asked, self._last_day = block, life, files, asked, last_day
         self._measured: _Measured | None = None
         self.ceilings = Ceilings()
+        self.comparisons: dict[int, Comparison] = {}
 
     def before(self, state: State, day: int) -> None:
         """What is true as of a day, before anything happens on it."""
@@ -151,14 +153,17 @@ class Truthteller:
         actual = state.measured_spend[campaign.member]
         other = np.where(np.isnan(otherwise), actual, otherwise)
         rows, settings = len(actual), self._life.story.campaigns
+        spend_with = np.where(campaign.is_treated, actual, other)
+        spend_without = np.where(campaign.is_treated, other, actual)
+        self.comparisons[campaign.number] = Comparison.of(campaign.is_treated, spend_with, spend_without)
         columns = {
             "campaign_id": same(campaign_id(campaign.number), rows, pa.string()),
             "member_id": self._block.ids(campaign.member),
             "response": Words([*RESPONSES]).at(self._block.members.response[campaign.member]),
             "is_treated": pa.array(campaign.is_treated),
             "propensity": pa.array(campaign.propensity),
-            "spend_with_minor": _minor(np.where(campaign.is_treated, actual, other)),
-            "spend_without_minor": _minor(np.where(campaign.is_treated, other, actual)),
+            "spend_with_minor": _minor(spend_with),
+            "spend_without_minor": _minor(spend_without),
             "cost_minor": same(round(settings.contact_cost * 100), rows, pa.int64()),
         }
         self._files.tell(truth.TRUE_EFFECTS, self._block.world.calendar.date(day), columns)

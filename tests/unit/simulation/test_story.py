@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.compute as pc
 import pytest
 from tests.unit.simulation.small_shop import small_shop, table
@@ -13,7 +14,7 @@ from tenure.simulation import consent, tiers
 from tenure.simulation.calendar import Calendar
 from tenure.simulation.catalogue import Catalogue
 from tenure.simulation.members import NOBODY, joined_on, member_id, members
-from tenure.simulation.simulate import simulate
+from tenure.simulation.simulate import Outcome, simulate
 from tenure.simulation.state import fresh
 
 
@@ -117,11 +118,46 @@ def test_the_world_that_came_true_is_the_landed_one(shop: Path) -> None:
     assert np.allclose(landed, told)
 
 
-def test_targeted_campaigns_pick_spenders_and_randomised_ones_do_not(shop: Path) -> None:
-    effects = table(shop / "truth", "true_effects").to_pandas()
-    randomised = effects[effects.campaign_id == "C0000"]
+@pytest.fixture(scope="module")
+def two_campaigns(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, pd.DataFrame]:
+    """A randomised one, measured from day 28 to 56, and a targeted one, from day 56 to 84."""
+    folder = tmp_path_factory.mktemp("campaigns")
+    quick = ("feeds=[touches]", "truth.first_as_of=1000")
+    outcome = simulate(small_shop(folder, "members=3000", "days=84", *quick))
+    effects = table(folder / "truth", "true_effects").to_pandas()
+    spend = effects.spend_with_minor.where(effects.is_treated, effects.spend_without_minor)
+    effect = effects.spend_with_minor - effects.spend_without_minor
+    return outcome, effects.assign(spend=spend / 100, effect=effect / 100)
+
+
+def test_targeted_campaigns_pick_spenders_and_randomised_ones_do_not(
+    two_campaigns: tuple[Outcome, pd.DataFrame],
+) -> None:
+    _, effects = two_campaigns
+    randomised, targeted = (effects[effects.campaign_id == number] for number in ("C0000", "C0001"))
     assert set(randomised.propensity) == {0.5}
-    assert randomised.is_treated.mean() == pytest.approx(0.5, abs=0.06)
+    assert randomised.is_treated.mean() == pytest.approx(0.5, abs=0.04)
+    assert set(targeted.propensity) == {0.85, 0.08}
+    addressed = targeted.groupby("propensity").is_treated.mean()
+    assert addressed.to_dict() == pytest.approx({0.85: 0.85, 0.08: 0.08}, abs=0.04)
+    spend = targeted.groupby("propensity").spend_without_minor.mean()
+    assert spend[0.85] > 3 * spend[0.08]
+
+
+def test_comparing_the_addressed_with_the_others_is_right_of_randomised_campaigns_alone(
+    two_campaigns: tuple[Outcome, pd.DataFrame],
+) -> None:
+    outcome, effects = two_campaigns
+    wrong_by = {}  # in standard errors of the comparison
+    for number, told in effects.groupby("campaign_id"):
+        addressed, others = told.spend[told.is_treated], told.spend[~told.is_treated]
+        naive, true = addressed.mean() - others.mean(), told.effect.mean()
+        error = np.sqrt(addressed.var() / len(addressed) + others.var() / len(others))
+        wrong_by[number] = (naive - true) / error
+        comparison = outcome.comparisons[int(number[1:])]
+        assert (comparison.naive, comparison.true) == pytest.approx((naive, true), abs=0.01)
+    assert abs(wrong_by["C0000"]) < 3
+    assert wrong_by["C0001"] > 10
 
 
 def test_sessions_with_an_order_end_in_its_lines(shop: Path) -> None:
