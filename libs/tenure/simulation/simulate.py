@@ -94,7 +94,7 @@ def simulate_members(config: SimulateShop, numbers: Ints, partition: int) -> Out
         if partition == 0:
             teller.tell_shared(shared_rows(world, number), number)
         teller.tell(state, day, new)
-        truthteller.after(before, day, new)
+        truthteller.after(state, before, day, new)
     truthteller.before(state, config.days)
     return Outcome(Counter(files.rows), truthteller.ceilings, truthteller.comparisons)
 

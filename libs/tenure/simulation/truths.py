@@ -21,7 +21,6 @@ from tenure.simulation.registers import campaign_id
 from tenure.simulation.settings import CAUSES, RESPONSES, Truths
 from tenure.simulation.state import FADED, NEVER, State
 
-_SMALLEST_HAZARD = 0.0002  # price rises touch everyone a little; what is below is not worth a row
 _STAGES = Words([*stages.STAGES])
 
 
@@ -63,13 +62,13 @@ class Truthteller:
         if since >= 0 and since % self._asked.every_days == 0:
             self._tell_states(state, day)
 
-    def after(self, before: State | None, day: Day, new: Ints) -> None:
-        """What a day brought. ``before`` is the state before it, where a campaign starts."""
+    def after(self, state: State, before: State | None, day: Day, new: Ints) -> None:
+        """What a day brought. ``state`` is the one after it, ``before`` the one before it where a campaign starts."""
         on = self._block.world.calendar.date(day.day)
         self._files.tell(truth.TRUE_MEMBERS, on, _members(self._block, new))
         self._files.tell(truth.TRUE_TASTES, on, _tastes(self._block, new))
         self._files.tell(truth.TRUE_LEAVERS, on, self._leavers(day.leavers))
-        self._files.tell(truth.TRUE_INCIDENTS, on, self._incidents(day))
+        self._files.tell(truth.TRUE_INCIDENTS, on, self._incidents(state, day))
         if before is not None and day.campaign is not None:
             self._measure(before, day.campaign, day.day)
 
@@ -115,11 +114,16 @@ class Truthteller:
             **without,
         }
 
-    def _incidents(self, day: Day) -> Columns:
-        pain = np.broadcast_to(day.price_pain, len(self._block.members))
-        pained = np.flatnonzero(pain >= _SMALLEST_HAZARD)
+    def _incidents(self, state: State, day: Day) -> Columns:
+        """What the day's orders will bring, and what everyone who was still here felt at once."""
+        pain = np.broadcast_to(day.price_pain, len(self._block.members)).copy()
+        unwanted = np.zeros(len(self._block.members))
+        if day.campaign is not None:
+            unwanted[day.campaign.member] = day.campaign.harm
         found = [(i.cause, i.day, i.member, i.effect) for i in day.ahead]
-        found.append((incidents.PRICE_RISE, day.day, pained, pain[pained]))
+        for cause, harm in ((incidents.PRICE_RISE, pain), (incidents.UNWANTED, unwanted)):
+            hurt = np.flatnonzero((harm > 0) & (state.left_on >= day.day))
+            found.append((cause, day.day, hurt, harm[hurt]))
         counts = [len(member) for _, _, member, _ in found]
         start = self._block.world.calendar.epoch_days(0)
         return {

@@ -18,6 +18,9 @@ from tenure.simulation.simulate import Outcome, simulate
 from tenure.simulation.state import fresh
 
 
+RARE = ("unanswered_complaint", "unwanted_campaign")
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("story")
@@ -93,6 +96,42 @@ def test_every_leaver_has_a_cause_and_would_have_been_less_likely_to_leave_witho
     assert len(through_incidents) > 20
     without = [row[f"chance_without_{row.cause}"] for _, row in through_incidents.iterrows()]
     assert np.all(np.array(without) < through_incidents.chance.to_numpy())
+
+
+def test_the_incidents_told_add_up_to_the_chance_of_leaving_with_and_without_each_kind(shop: Path) -> None:
+    leavers = table(shop / "truth", "true_leavers").to_pandas()
+    leavers = leavers[leavers.cause != "faded"].set_index("member_id")
+    told = table(shop / "truth", "true_incidents").to_pandas()
+    told = told[told.member_id.isin(leavers.index)]
+    days = (pd.to_datetime(leavers.left_on.loc[told.member_id].to_numpy()) - pd.to_datetime(told.felt_on)).dt.days
+    told = told.assign(left=np.where(days >= 0, told.hazard * 0.5 ** (days / 5), 0.0))  # half-life: five days
+    hazard = told.pivot_table(index="member_id", columns="cause", values="left", aggfunc="sum", fill_value=0.0)
+    hazard = hazard.loc[leavers.index]
+    assert set(hazard) == {"late_delivery", "stock_out", "price_rise", "bad_quality", *RARE}
+    np.testing.assert_allclose(1 - np.exp(-hazard.sum(axis=1)), leavers.chance)
+    for cause in hazard:
+        without = 1 - np.exp(-hazard.drop(columns=cause).sum(axis=1))
+        np.testing.assert_allclose(without, leavers[f"chance_without_{cause}"], atol=1e-12)
+    assert set(leavers.cause) & set(RARE)
+
+
+def test_incidents_are_told_of_who_is_still_here(shop: Path) -> None:
+    left_on = table(shop / "truth", "true_leavers").to_pandas().set_index("member_id").left_on
+    told = table(shop / "truth", "true_incidents").to_pandas()
+    told = told[told.member_id.isin(left_on.index)]
+    assert len(told) > 50
+    assert np.all(told.happened_on.to_numpy() <= left_on.loc[told.member_id].to_numpy())
+
+
+def test_an_unwanted_campaign_is_told_of_the_disturbed_whom_it_addressed(shop: Path) -> None:
+    told = table(shop / "truth", "true_incidents").to_pandas()
+    effects = table(shop / "truth", "true_effects").to_pandas()
+    disturbed = effects[effects.is_treated & (effects.response == "do_not_disturb")]
+    left_on = table(shop / "truth", "true_leavers").to_pandas().set_index("member_id").left_on
+    gone = left_on[pd.to_datetime(left_on) < "2025-01-29"].index
+    unwanted = told[(told.cause == "unwanted_campaign") & (told.happened_on.astype(str) == "2025-01-29")]
+    assert set(unwanted.member_id) == set(disturbed.member_id) - set(gone)
+    assert len(unwanted) > 20
 
 
 def test_a_campaign_does_nothing_to_lost_causes_and_more_to_the_persuadable(shop: Path) -> None:
