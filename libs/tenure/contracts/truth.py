@@ -44,7 +44,12 @@ TRUE_TASTES = _truth(
     ("member_id", "category"),
     MEMBER_ID,
     Column(name="category", kind=Kind.TEXT, says="the category"),
-    _share("share", "chance that a basket line is of the category"),
+    _share("share", "chance that a basket line that is not bought by habit is of the category: the taste itself"),
+    _share(
+        "wanted_share",
+        "chance that what a basket line is first meant to be is of the category, habit included; before stock-outs, and "
+        "before a product that is in the basket already is left out",
+    ),
 )
 TRUE_STATES = _truth(
     "true_states",

@@ -85,6 +85,7 @@ class Tastes(Settings):
     strength: float = Field(ge=0)
     candidates: int = Field(gt=0)
     favourites: int = Field(gt=0)
+    favourite_skew: float = Field(gt=0)
     habit: float = Field(ge=0, le=1)
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from tenure.contracts import truth
 from tenure.lifecycle import stages
 from tenure.simulation import incidents
+from tenure.simulation.baskets import wanted_shares
 from tenure.simulation.block import Block
 from tenure.simulation.chance import Flags, Floats, Ints
 from tenure.simulation.comparison import Comparison
@@ -197,10 +198,12 @@ def _members(block: Block, places: Ints) -> Columns:
 
 def _tastes(block: Block, places: Ints) -> Columns:
     categories = block.world.catalogue.categories
+    wanted = wanted_shares(block.story, block.world.catalogue, block.members.take(places))
     return {
         "member_id": block.ids(np.repeat(places, len(categories))),
         "category": Words([*categories]).at(np.tile(np.arange(len(categories)), len(places))),
         "share": pa.array(block.members.taste[:, places].T.reshape(-1)),
+        "wanted_share": pa.array(wanted.T.reshape(-1)),
     }
 
 

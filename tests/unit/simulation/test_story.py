@@ -11,8 +11,10 @@ import pytest
 from tests.unit.simulation.small_shop import small_shop, table
 
 from tenure.simulation import consent, tiers
+from tenure.simulation.baskets import fill, wanted_shares
 from tenure.simulation.calendar import Calendar
 from tenure.simulation.catalogue import Catalogue
+from tenure.simulation.chance import Chance
 from tenure.simulation.members import NOBODY, joined_on, member_id, members
 from tenure.simulation.simulate import Outcome, simulate
 from tenure.simulation.state import fresh
@@ -58,6 +60,23 @@ def test_consent_ahead_is_the_chain_of_two_states(tmp_path: Path) -> None:
     assert after_one == pytest.approx([0.9, 0.2])
     after_two = consent.chance_after(settings, np.array([True]), 2)
     assert after_two == pytest.approx([0.9 * 0.9 + 0.1 * 0.2])
+
+
+def test_lines_are_of_the_categories_that_the_truth_says(tmp_path: Path) -> None:
+    story = small_shop(tmp_path, "incidents.stock_out_share=0", "baskets.mean_lines=1")
+    catalogue = Catalogue(story, Calendar(story))
+    people = members(story, catalogue, np.arange(3))
+    shelf, nothing = catalogue.shelf(0), np.zeros(60_000)
+    owner = np.arange(60_000) % 3
+    orders = Chance.of(1, "order", np.arange(60_000))
+    lines = fill(story, catalogue, shelf, people, owner, orders, nothing, nothing)
+    told = wanted_shares(story, catalogue, people)
+    assert told.sum(axis=0) == pytest.approx([1.0, 1.0, 1.0])
+    assert np.abs(told - people.taste).max() > 0.1  # habit is not taste
+    for member in range(3):
+        category = catalogue.category[lines.product[owner[lines.order] == member]]
+        seen = np.bincount(category, minlength=len(told)) / len(category)
+        assert seen == pytest.approx(told[:, member], abs=0.013)  # four standard errors
 
 
 def test_an_order_names_a_product_once_and_its_money_adds_up(shop: Path) -> None:
