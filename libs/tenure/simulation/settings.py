@@ -219,6 +219,8 @@ class Faults(Settings):
     mistyped: Share = Field(ge=0, le=1)
     broken_encoding: Share = Field(ge=0, le=1)
     late_file: Share = Field(ge=0, le=1)
+    late_day: Share = Field(ge=0, le=1)
+    late_day_most_days: int = Field(gt=0)
     clock_skew: Share = Field(ge=0, le=1)
     unknown_member: Share = Field(ge=0, le=1)
     unknown_product: Share = Field(ge=0, le=1)
@@ -290,3 +292,9 @@ class SimulateShop(Story):
     processes: int = Field(gt=0)
     faults: Faults
     truth: Truths
+
+    @model_validator(mode="after")
+    def _sales_before_returns(self) -> SimulateShop:
+        if self.faults.late_day_most_days >= self.returns.after_days:
+            raise ValueError("faults.late_day_most_days must be less than returns.after_days: a sale lands first")
+        return self

@@ -38,7 +38,7 @@ class Teller:
         self._land("members", day.day, member_rows(self._block, new, day.day))
         lines = self._tills.rows(receipts, back, day.day)
         if self._faults.is_at_work:
-            lines = self._faults.spoil(lines, receipts.comes_back, day.day)
+            lines = self._faults.spoil(lines, receipts, day)
         self._land("orders", day.day, lines)
         if self._feeds & {"payments", "chargebacks"}:
             self._tell_payments(receipts, day.day)
