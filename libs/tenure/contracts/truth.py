@@ -96,7 +96,9 @@ TRUE_INCIDENTS = _truth(
     ("member_id", "happened_on", "cause", "felt_on"),
     MEMBER_ID,
     Column(name="cause", kind=Kind.TEXT, says="the kind of incident"),
-    Column(name="happened_on", kind=Kind.DAY, says="day of the order, of the price rise, or on which the campaign started"),
+    Column(
+        name="happened_on", kind=Kind.DAY, says="day of the order, of the price rise, or on which the campaign started"
+    ),
     Column(name="felt_on", kind=Kind.DAY, says="day from which on it is felt"),
     Column(name="hazard", kind=Kind.NUMBER, says="added to the daily hazard on that day", low=0),
 )

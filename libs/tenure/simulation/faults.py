@@ -20,7 +20,7 @@ from tenure.simulation.block import Block, Diary
 from tenure.simulation.calendar import DAY_US, MICROSECONDS
 from tenure.simulation.catalogue import Catalogue
 from tenure.simulation.chance import Chance, Flags, Floats, Ints
-from tenure.simulation.landing import Columns, Files, days
+from tenure.simulation.landing import Columns, Files
 from tenure.simulation.life import Day
 from tenure.simulation.settings import Faults
 from tenure.simulation.tills import Receipts
@@ -232,16 +232,18 @@ class _Day:
 
     def _key_duplicate(self, places: Ints, chance: Chance) -> None:
         """The same order and product again, at another price."""
-        amounts = self._numbers("amount", places)
-        other = np.round(amounts * (1.01 + 0.2 * chance.uniform("dearer")) + 0.01, 2)
+        amounts, (low, high) = self._numbers("amount", places), self._settings.dearer
+        other = np.round(amounts * (1.0 + low + (high - low) * chance.uniform("dearer")) + 0.01, 2)
         self._note("key_duplicate", self._ids[places])
         self.added.append(_with(self._at(places), "amount", _text(pa.array(other))))
 
     def _near_duplicate(self, places: Ints, chance: Chance) -> None:
         """The same line under another order's number, a little later."""
-        seconds: Floats = np.minimum(1.0 + chance.exponential(240.0, "seconds later"), 3600.0)
+        later = 1.0 + chance.exponential(self._settings.near_mean_seconds, "seconds later")
+        seconds: Floats = np.minimum(later, self._settings.near_most_seconds)
         end = self._block.world.calendar.midnight_us(self._day) + DAY_US - MICROSECONDS
-        moved = np.minimum(self._sold_at[places] + (seconds * MICROSECONDS).astype(np.int64), end)
+        sold_at = self._sold_at[places]
+        moved = np.maximum(sold_at, np.minimum(sold_at + (seconds * MICROSECONDS).astype(np.int64), end))
         twin = self._at(places)
         ids = self._ids[places] + _TWIN
         twin = _with(twin, "sold_at", _moment_text(moved))

@@ -12,7 +12,7 @@ from tenure.simulation.landing import Columns, Files
 from tenure.simulation.life import Day
 from tenure.simulation.messages import MessageDesk
 from tenure.simulation.payments import PaymentDesk, truth_columns
-from tenure.simulation.registers import consent_rows, member_rows, touch_rows
+from tenure.simulation.registers import consent_rows, control_rows, member_rows, touch_rows
 from tenure.simulation.sessions import Sessions
 from tenure.simulation.settings import SimulateShop
 from tenure.simulation.state import State
@@ -45,6 +45,7 @@ class Teller:
         if self._feeds & {"messages", "events"}:
             self._tell_visits(state, day, receipts, back, new)
         self._land("touches", day.day, touch_rows(self._block, day))
+        self._land("controls", day.day, control_rows(self._block, day))
         self._land("consents", day.day, consent_rows(self._block, new, day, state.consent))
 
     def _tell_payments(self, receipts: Receipts, day: int) -> None:

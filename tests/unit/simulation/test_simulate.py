@@ -11,7 +11,7 @@ from tests.unit.simulation.small_shop import rows, small_shop, table
 from tenure.errors import WrongInput
 from tenure.simulation.simulate import simulate, simulate_members
 
-FEEDS = ("members", "orders", "touches", "events", "payments", "chargebacks", "messages", "consents")
+FEEDS = ("members", "orders", "touches", "controls", "events", "payments", "chargebacks", "messages", "consents")
 TRUTHS = (
     "true_members",
     "true_tastes",
@@ -54,7 +54,8 @@ def test_a_member_simulated_alone_has_the_same_story(shop: Path, tmp_path: Path)
     number = _eventful(shop)
     simulate_members(small_shop(tmp_path, *STORY), np.array([number]), partition=1)
     for name in NAMES:
-        together, alone = ([row for row in rows(folder, name) if number in _members_in(row)] for folder in (shop, tmp_path))
+        together = [row for row in rows(shop, name) if number in _members_in(row)]
+        alone = [row for row in rows(tmp_path, name) if number in _members_in(row)]
         assert together, f"{name}: nothing to compare"
         assert together == alone, name
 

@@ -19,7 +19,6 @@ from tenure.simulation.members import NOBODY, joined_on, member_id, members
 from tenure.simulation.simulate import Outcome, simulate
 from tenure.simulation.state import fresh
 
-
 RARE = ("unanswered_complaint", "unwanted_campaign")
 
 
@@ -87,6 +86,17 @@ def test_an_order_names_a_product_once_and_its_money_adds_up(shop: Path) -> None
     payments = table(shop / "landing", "payments").to_pandas()
     approved = payments[payments.is_approved & payments.order_no.notna()].set_index("order_no").amount
     assert np.allclose(approved.loc[paid.index], paid)
+
+
+def test_a_tills_clock_is_a_little_wrong_for_a_day(shop: Path) -> None:
+    lines = table(shop / "landing", "orders").to_pandas()
+    payments = table(shop / "landing", "payments").to_pandas()
+    paid_at = payments[payments.is_approved & payments.order_no.notna()].set_index("order_no")["at"]
+    sales = lines[~lines.is_return]
+    seconds = (sales.sold_at - paid_at.reindex(sales.order_no).set_axis(sales.index)).dt.total_seconds()
+    by_store = seconds.groupby([sales.store.astype(str), sales.exported_on])
+    assert (by_store.max() - by_store.min()).max() < 1e-5
+    assert by_store.first().std() == pytest.approx(10, rel=0.25)
 
 
 def test_returns_take_back_what_was_sold(shop: Path) -> None:
@@ -200,6 +210,20 @@ def test_targeted_campaigns_pick_spenders_and_randomised_ones_do_not(
     assert addressed.to_dict() == pytest.approx({0.85: 0.85, 0.08: 0.08}, abs=0.04)
     spend = targeted.groupby("propensity").spend_without_minor.mean()
     assert spend[0.85] > 3 * spend[0.08]
+
+
+def test_controls_of_randomised_campaigns_land_beside_touches_and_are_none(tmp_path: Path) -> None:
+    simulate(small_shop(tmp_path, "members=200", "days=60", "feeds=[campaigns, touches, controls]"))
+    controls = table(tmp_path / "landing", "controls").to_pandas()
+    touches = table(tmp_path / "landing", "touches").to_pandas()
+    assert set(touches.kind) == {"targeted", "redeemed"}
+    assert set(controls.campaign) == {"C0000"}  # C0001 is targeted: whom it does not address is no control
+    effects = table(tmp_path / "truth", "true_effects").to_pandas()
+    first = effects[effects.campaign_id == "C0000"]
+    assert set(controls.member) == set(first[~first.is_treated].member_id)
+    addressed = touches[(touches.campaign == "C0000") & (touches.kind == "targeted")]
+    assert set(addressed.member) == set(first[first.is_treated].member_id)
+    assert table(tmp_path / "landing", "campaigns")["contact_cost"].to_pylist() == [0.05, 0.05]
 
 
 def test_comparing_the_addressed_with_the_others_is_right_of_randomised_campaigns_alone(
