@@ -234,8 +234,7 @@ RAW_CONSENTS = _raw(
 
 RAW_CONTROLS = _raw(
     "raw_controls",
-    "Members whom a randomised campaign leaves out on purpose, to be compared with. They are no touches: nothing reached "
-    "them.",
+    "Members whom a randomised campaign leaves out on purpose, to be compared with; nothing reached them.",
     ("member_id", "campaign_id"),
     MEMBER_ID,
     Column(name="campaign_id", kind=Kind.TEXT, says="which campaign"),

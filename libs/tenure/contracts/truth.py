@@ -47,8 +47,8 @@ TRUE_TASTES = _truth(
     _share("share", "chance that a basket line that is not bought by habit is of the category: the taste itself"),
     _share(
         "wanted_share",
-        "chance that what a basket line is first meant to be is of the category, habit included; before stock-outs, and "
-        "before a product that is in the basket already is left out",
+        "chance that what a basket line is first meant to be is of the category, habit included; before stock-outs, "
+        "and before a product that is in the basket already is left out",
     ),
 )
 TRUE_STATES = _truth(
@@ -90,9 +90,9 @@ TRUE_LEAVERS = _truth(
 )
 TRUE_INCIDENTS = _truth(
     "true_incidents",
-    "What went wrong for a member and what it added to the daily hazard of leaving; it halves every half-life. The "
-    "hazard of a day is the sum of what is left of all that was felt by then; 1 - exp(-hazard) is the chance of leaving. "
-    "What an order brings is told when it is placed, also where the member leaves before it is felt.",
+    "What went wrong for a member and what it added to the daily hazard of leaving; it halves every half-life. "
+    "The hazard of a day is the sum of what is left of all that was felt by then; 1 - exp(-hazard) is the chance of "
+    "leaving. What an order brings is told when it is placed, also where the member leaves before it is felt.",
     ("member_id", "happened_on", "cause", "felt_on"),
     MEMBER_ID,
     Column(name="cause", kind=Kind.TEXT, says="the kind of incident"),
