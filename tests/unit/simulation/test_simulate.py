@@ -9,7 +9,7 @@ import pytest
 from tests.unit.simulation.small_shop import rows, small_shop, table
 
 from tenure.errors import WrongInput
-from tenure.simulation.simulate import simulate, simulate_members
+from tenure.simulation.simulate import partitions, simulate, simulate_members
 
 FEEDS = ("members", "orders", "touches", "controls", "events", "payments", "chargebacks", "messages", "consents")
 TRUTHS = (
@@ -70,6 +70,20 @@ def test_members_of_a_smaller_shop_are_the_first_of_a_larger_one(shop: Path, tmp
     smaller = rows(tmp_path, "landing/orders")
     assert set(smaller) <= set(rows(shop, "landing/orders"))
     assert len(smaller) > 100
+
+
+def test_no_more_members_are_in_memory_at_2_million_than_at_20_thousand(tmp_path: Path) -> None:
+    shipped = small_shop(tmp_path, "processes=2")
+    few, many = (partitions(shipped.model_copy(update={"members": members})) for members in (20_000, 2_000_000))
+    assert max(map(len, few)) == max(map(len, many)) == 10_000
+    assert np.array_equal(np.concatenate(many), np.arange(2_000_000))
+
+
+def test_the_largest_partition_is_no_part_of_the_story(shop: Path, tmp_path: Path) -> None:
+    simulate(small_shop(tmp_path, *STORY, "days=30", "largest_partition=25"))  # three of twenty
+    quick = [name for name in SHARED_TOO if rows(tmp_path, name)]
+    assert "landing/orders" in quick
+    assert_same(shop, tmp_path, quick, before="2025-01-31")
 
 
 def test_another_seed_tells_another_story(shop: Path, tmp_path: Path) -> None:
