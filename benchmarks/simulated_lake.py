@@ -96,6 +96,7 @@ def shop(work: Path, events: int, overrides: Sequence[str] = (), name: str = "sh
 def simulated(folder: Path, members: int, days: int, overrides: Sequence[str] = ()) -> Path:
     """A shop of those members, in the simulator's own words."""
     said = [f"members={members}", f"days={days}", f"feeds=[{','.join(FEEDS)}]", "truth.counterfactuals=false"]
+    said.append("largest_partition=65536")  # few files a day, as a shop's own systems would drop them
     return kept(folder, partial(_simulate, [*said, f"processes={machine.cores()}", *overrides]))
 
 

@@ -10,6 +10,7 @@ The same seed tells the same story in any number of partitions and processes; th
 from __future__ import annotations
 
 from tenure.config.command import Flag, command
+from tenure.simulation.registers import campaign_id
 from tenure.simulation.settings import SimulateShop
 from tenure.simulation.simulate import simulate
 
@@ -33,6 +34,11 @@ def run(config: SimulateShop) -> None:
         print(
             f"day {day}: {ceiling.members:,} members at risk, {share:.1%} will be silent;"
             f" best AUC {ceiling.auc:.4f}, without seeing who left {history.auc:.4f}"
+        )
+    for number, campaign in sorted(outcome.comparisons.items()):
+        print(
+            f"{campaign_id(number)}: addressed {campaign.treated:,} of {campaign.members:,}, who spent"
+            f" {campaign.naive:+.2f} {config.currency} by the others; the campaign did {campaign.true:+.2f} a member"
         )
 
 

@@ -232,5 +232,14 @@ RAW_CONSENTS = _raw(
     Column(name="is_given", kind=Kind.FLAG, says="whether the member agrees"),
 )
 
+RAW_CONTROLS = _raw(
+    "raw_controls",
+    "Members whom a randomised campaign leaves out on purpose, to be compared with; nothing reached them.",
+    ("member_id", "campaign_id"),
+    MEMBER_ID,
+    Column(name="campaign_id", kind=Kind.TEXT, says="which campaign"),
+    Column(name="held_out_on", kind=Kind.DAY, says="the campaign's first day"),
+)
+
 # Landed and declared; no job reads them yet.
-RAW_TABLES_AHEAD = (RAW_EVENTS, RAW_PAYMENTS, RAW_CHARGEBACKS, RAW_MESSAGES, RAW_CONSENTS)
+RAW_TABLES_AHEAD = (RAW_CONTROLS, RAW_EVENTS, RAW_PAYMENTS, RAW_CHARGEBACKS, RAW_MESSAGES, RAW_CONSENTS)

@@ -44,7 +44,12 @@ TRUE_TASTES = _truth(
     ("member_id", "category"),
     MEMBER_ID,
     Column(name="category", kind=Kind.TEXT, says="the category"),
-    _share("share", "chance that a basket line is of the category"),
+    _share("share", "chance that a basket line that is not bought by habit is of the category: the taste itself"),
+    _share(
+        "wanted_share",
+        "chance that what a basket line is first meant to be is of the category, habit included; before stock-outs, "
+        "and before a product that is in the basket already is left out",
+    ),
 )
 TRUE_STATES = _truth(
     "true_states",
@@ -74,7 +79,8 @@ TRUE_CEILINGS = _truth(
 _CAUSES = ("late_delivery", "stock_out", "price_rise", "bad_quality", "unanswered_complaint", "unwanted_campaign")
 TRUE_LEAVERS = _truth(
     "true_leavers",
-    "Who left for good, why, and how likely it would have been without each kind of incident.",
+    "Who left for good, why, and how likely it would have been without each kind of incident. What a single incident "
+    "adds on the day of leaving follows from true_incidents.",
     ("member_id",),
     MEMBER_ID,
     Column(name="left_on", kind=Kind.DAY, says="first day on which the member was gone"),
@@ -84,11 +90,15 @@ TRUE_LEAVERS = _truth(
 )
 TRUE_INCIDENTS = _truth(
     "true_incidents",
-    "What went wrong for a member and what it added to the daily hazard of leaving; it halves every half-life.",
+    "What went wrong for a member and what it added to the daily hazard of leaving; it halves every half-life. "
+    "The hazard of a day is the sum of what is left of all that was felt by then; 1 - exp(-hazard) is the chance of "
+    "leaving. What an order brings is told when it is placed, also where the member leaves before it is felt.",
     ("member_id", "happened_on", "cause", "felt_on"),
     MEMBER_ID,
     Column(name="cause", kind=Kind.TEXT, says="the kind of incident"),
-    Column(name="happened_on", kind=Kind.DAY, says="day of the order, or of the price rise"),
+    Column(
+        name="happened_on", kind=Kind.DAY, says="day of the order, of the price rise, or on which the campaign started"
+    ),
     Column(name="felt_on", kind=Kind.DAY, says="day from which on it is felt"),
     Column(name="hazard", kind=Kind.NUMBER, says="added to the daily hazard on that day", low=0),
 )

@@ -118,9 +118,21 @@ def _by_habit(
     story: Story, members: Members, owner: Ints, chance: Chance, product: Ints, utility: Floats
 ) -> tuple[Ints, Floats]:
     is_habit = chance.happens(story.tastes.habit, "habit")
-    which = np.floor(chance.uniform("which favourite") ** 1.5 * story.tastes.favourites).astype(np.int64)
+    skewed = chance.uniform("which favourite") ** story.tastes.favourite_skew
+    which = np.floor(skewed * story.tastes.favourites).astype(np.int64)
     favourite = members.favourites[which, owner]
     return np.where(is_habit, favourite, product), np.where(is_habit, 1e3, utility)
+
+
+def wanted_shares(story: Story, catalogue: Catalogue, members: Members) -> Floats:
+    """The chances (C, N) that what a line is meant to be is of each category: by taste, or by habit a favourite's."""
+    tastes = story.tastes
+    below = (np.arange(tastes.favourites + 1) / tastes.favourites) ** (1.0 / tastes.favourite_skew)
+    shares = (1.0 - tastes.habit) * members.taste
+    everyone = np.arange(len(members))
+    for favourite, weight in zip(members.favourites, np.diff(below), strict=True):
+        shares[catalogue.category[favourite], everyone] += tastes.habit * weight
+    return shares
 
 
 def _liking(story: Story, catalogue: Catalogue, members: Members, owner: Ints, product: Ints) -> Floats:

@@ -15,7 +15,6 @@ from tenure.simulation.members import Members, member_id
 
 T = TypeVar("T")
 _HOUR_US = 3600 * MICROSECONDS
-_LATE_RISERS_HOURS = 1
 DAYS_AN_ORDER_NO = 4096  # an order's number holds its member and day; eleven years
 
 
@@ -38,9 +37,8 @@ class Block:
 
     def moment(self, members: Places, chance: Chance, day: int) -> Ints:
         """A time of day (n,) in the shop's hours, in UTC microseconds."""
-        hour = (
-            chance.one_of(self.world.calendar.hours, "hour") + _LATE_RISERS_HOURS * self.members.is_late_riser[members]
-        )
+        later = self.story.sessions.late_riser_hours * self.members.is_late_riser[members]
+        hour = chance.one_of(self.world.calendar.hours, "hour") + later
         within = (chance.uniform("within the hour") * _HOUR_US).astype(np.int64)
         return self.world.calendar.midnight_us(day) + np.minimum(hour, 23) * _HOUR_US + within
 

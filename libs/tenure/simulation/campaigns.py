@@ -56,8 +56,12 @@ class Campaigns:
         """Starts a campaign for those who are addressed."""
         state.is_treated = is_treated
         state.measured_spend = np.zeros(len(members))
+        state.harm[_UNWANTED] += self.harm(members, is_treated)
+
+    def harm(self, members: Members, is_treated: Flags) -> Floats:
+        """What being addressed adds to the daily hazard (N,) of leaving: of who would rather not be disturbed."""
         is_disturbed = is_treated & (members.response == DO_NOT_DISTURB)
-        state.harm[_UNWANTED] += np.where(is_disturbed, self._unwanted_effect * members.patience, 0.0)
+        return np.where(is_disturbed, self._unwanted_effect * members.patience, 0.0)
 
     def lift(self, members: Members, state: State, day: int) -> Floats | float:
         """What the running campaign multiplies order rates (N,) by."""

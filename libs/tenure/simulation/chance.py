@@ -40,7 +40,7 @@ class Chance:
         """The chance of things with these ids (N,), such as members or products."""
         return cls(_mixed(_spread(ids) + np.uint64(_word(seed, kind))))
 
-    def take(self, places: Places | slice) -> Chance:
+    def take(self, places: Places | Flags | slice) -> Chance:
         return Chance(self.keys[places])
 
     def split(self, purpose: str, step: int | Places = 0) -> Chance:

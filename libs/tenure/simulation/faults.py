@@ -1,13 +1,15 @@
 """Faults in the order lines that land, and the truth about each: the row, and the rule that should find it.
 
-A row has at most one fault. Lines that will come back are only ever sent twice: a fault that takes out a sale would
-take out its honest return with it. Sizes are log-normal and straddle the limits of honest rules.
+A row has at most one fault. Lines that will come back are only ever sent twice, or late by less than it takes them to
+come back: a fault that takes out a sale would take out its honest return with it. Wrong units and clocks are
+log-normal, near duplicates exponential in time; both straddle the limits of honest rules. What is late is told on the
+day on which it lands, so nothing is told of what never does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +18,12 @@ import pyarrow.compute as pc
 from tenure.contracts.truth import TRUE_FAULTS
 from tenure.simulation.block import Block, Diary
 from tenure.simulation.calendar import DAY_US, MICROSECONDS
+from tenure.simulation.catalogue import Catalogue
 from tenure.simulation.chance import Chance, Flags, Floats, Ints
-from tenure.simulation.landing import Columns, Files, days
+from tenure.simulation.landing import Columns, Files
+from tenure.simulation.life import Day
 from tenure.simulation.settings import Faults
+from tenure.simulation.tills import Receipts
 
 KINDS = (
     *("exact_duplicate", "key_duplicate", "near_duplicate", "gap", "out_of_range", "negative_price", "mistyped"),
@@ -34,7 +39,9 @@ _JUNK = {
     "sold_at": ("31.13.2025", "noon", "0000-00"),
 }
 _TWIN, _STRAY = 1 << 58, 1 << 57  # export ids of rows that were made up are far beyond the honest ones
-_TWIN_ORDER, _STRAY_ORDER = 1 << 40, 1 << 41
+_TWIN_ORDER, _STRAY_ORDER = 1 << 40, (1 << 41) + 1
+_NOTHING = -1
+_PRODUCTS_ASKED = 8
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,38 @@ class _Fault:
     rule: str
     column: str | None
     magnitude: Floats
-    days_late: Ints
+
+    def among(self, ids: Ints) -> _Fault:
+        """Of rows with these export ids alone."""
+        mine = np.isin(self.export_id, ids)
+        return replace(self, export_id=self.export_id[mine], magnitude=self.magnitude[mine])
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """Rows that land on one day, and what is wrong with them."""
+
+    rows: pa.Table
+    found: list[_Fault]
+
+
+class _Bought:
+    """Which products each member ever bought, one number a pair."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._pairs = [np.zeros(0, dtype=np.int64)]
+
+    def add(self, member: Ints, product: Ints) -> None:
+        self._pairs.append(self._pair(member, product))
+
+    def has(self, member: Ints, product: Ints) -> Flags:
+        asked, known = self._pair(member, product), np.concatenate(self._pairs)
+        self._pairs = [known]
+        return np.isin(asked, known[np.isin(known, asked)])
+
+    def _pair(self, member: Ints, product: Ints) -> Ints:
+        return member * len(self._catalogue) + product
 
 
 class FaultyTills:
@@ -56,27 +94,37 @@ class FaultyTills:
         self._block, self._settings, self._files = block, settings, files
         shares = np.array([getattr(settings, kind) for kind in KINDS])
         self._below = np.cumsum(shares) * settings.strength
-        self._late: Diary[pa.Table] = Diary()
+        self._late: Diary[_Parcel] = Diary()
+        self._bought = _Bought(block.world.catalogue)
 
     @property
     def is_at_work(self) -> bool:
         return self._settings.strength > 0
 
-    def spoil(self, columns: Columns, comes_back: Flags, day: int) -> Columns:
-        """The rows as they land on a day, with what is late from earlier ones. ``comes_back`` is of the sales."""
+    def spoil(self, columns: Columns, receipts: Receipts, day: Day) -> Columns:
+        """The rows as they land on a day, with what is late from earlier ones. The ``receipts``' lines come first."""
         rows = pa.table(columns)
+        self._bought.add(receipts.member[receipts.lines.order], receipts.lines.product)
         chance = Chance.of(self._block.story.seed, "fault", rows["export_id"].to_numpy())
-        kind = self._kinds(rows, comes_back, chance)
-        today = _Day(self._block, self._settings, rows, day)
+        kind = self._kinds(rows, receipts.comes_back, chance)
+        today = _Day(self._block, self._settings, rows, receipts, day, self._bought)
         for number, name in enumerate(KINDS):
             places = np.flatnonzero(kind == number)
             if len(places):
                 today.strike(name, places, chance.take(places))
-        for due, late in today.late.items():
-            self._late.note(due, late)
-        self._tell(today.found, day)
-        whole = pa.concat_tables([today.rows.filter(pa.array(today.is_kept)), *today.added, *self._late.open(day)])
+        for days_late, parcel in today.parcels(self._days_late(day.day)):
+            self._late.note(day.day + days_late, parcel)
+        landing = self._late.open(day.day)
+        self._tell([fault for parcel in landing for fault in parcel.found if len(fault.export_id)], day.day)
+        whole = pa.concat_tables([today.rows.slice(0, 0), *(parcel.rows for parcel in landing)])
         return {name: whole[name].combine_chunks() for name in whole.column_names}
+
+    def _days_late(self, day: int) -> Ints:
+        """By how many days (stores,) each store's whole file of the day is late: a shared fact, 0 nearly always."""
+        chance = Chance.of(self._block.story.seed, "store's file", np.arange(len(self._block.story.sessions.stores)))
+        is_late = chance.happens(self._settings.late_day * self._settings.strength, "is late", day)
+        delay = 1 + (chance.uniform("days late", day) * self._settings.late_day_most_days).astype(np.int64)
+        return np.where(is_late, delay, 0)
 
     def _kinds(self, rows: pa.Table, comes_back: Flags, chance: Chance) -> Ints:
         """Which fault (R,) strikes each row; the number after the last is none."""
@@ -98,9 +146,7 @@ class FaultyTills:
             "column": _each([fault.column for fault in found], counts),
             "magnitude": pa.array(magnitude, mask=np.isnan(magnitude)),
             "is_separable": pa.array(np.repeat([fault.kind in _SEPARABLE for fault in found], counts)),
-            "landed_on": days(
-                self._block.world.calendar.epoch_days(day) + np.concatenate([f.days_late for f in found])
-            ),
+            "landed_on": self._block.exported_on(day, sum(counts)),
         }
         self._files.tell(TRUE_FAULTS, self._block.world.calendar.date(day), columns)
 
@@ -108,20 +154,51 @@ class FaultyTills:
 class _Day:
     """One day's rows while faults strike them. What a fault reads are always the honest values."""
 
-    def __init__(self, block: Block, settings: Faults, rows: pa.Table, day: int) -> None:
-        self._block, self._settings, self._day = block, settings, day
+    def __init__(
+        self, block: Block, settings: Faults, rows: pa.Table, receipts: Receipts, day: Day, bought: _Bought
+    ) -> None:
+        self._block, self._settings, self._day, self._shelf = block, settings, day.day, day.shelf
+        self._receipts, self._bought = receipts, bought
         self._sold_at = rows["sold_at"].cast(pa.int64()).to_numpy()
         self._ids: Ints = rows["export_id"].to_numpy()
         self._honest = _readable(rows)
         self.rows = self._honest
         self.is_kept = np.ones(rows.num_rows, dtype=bool)
         self.added: list[pa.Table] = []
-        self.late: dict[int, pa.Table] = {}
+        self.late: list[tuple[int, _Parcel]] = []
         self.found: list[_Fault] = []
 
     def strike(self, kind: str, places: Ints, chance: Chance) -> None:
         strikes: dict[str, Callable[[Ints, Chance], None]] = {name: getattr(self, f"_{name}") for name in KINDS}
         strikes[kind](places, chance)
+
+    def parcels(self, days_late: Ints) -> Iterator[tuple[int, _Parcel]]:
+        """What lands so many days later, 0 for today. ``days_late`` (stores,) is of the stores' whole files."""
+        yield from self.late
+        here = pa.concat_tables([self.rows.filter(pa.array(self.is_kept)), *self.added])
+        if not days_late.any():
+            yield 0, _Parcel(here, self.found)
+            return
+        # By the store as it was before any text was garbled.
+        honest = pa.concat_tables([self._honest.filter(pa.array(self.is_kept)), *self.added])
+        names = pa.array([*self._block.story.sessions.stores], pa.string())
+        delay = days_late[pc.index_in(pc.cast(honest["store"], pa.string()), names).to_numpy()]
+        for late in np.unique(delay):
+            rows = here.filter(pa.array(delay == late))
+            yield int(late), self._whole_file(rows, int(late)) if late else _Parcel(rows, self._found_in(rows))
+
+    def _found_in(self, rows: pa.Table) -> list[_Fault]:
+        ids = rows["export_id"].to_numpy()
+        return [fault.among(ids) for fault in self.found]
+
+    def _whole_file(self, rows: pa.Table, days_late: int) -> _Parcel:
+        """A store's file of the day that comes later, with all that is wrong in it."""
+        found = self._found_in(rows)
+        struck = np.concatenate([np.zeros(0, dtype=np.int64), *(fault.export_id for fault in found)])
+        right = np.setdiff1d(rows["export_id"].to_numpy(), struck)
+        late = _Fault("late_file", right, "none", None, np.full(len(right), float(days_late)))
+        due = self._block.exported_on(self._day + days_late, rows.num_rows)
+        return _Parcel(_with(rows, "exported_on", due), [*found, late])
 
     def _note(
         self,
@@ -131,11 +208,9 @@ class _Day:
         rule: str | None = None,
         column: str | None = None,
         magnitude: Floats | None = None,
-        days_late: Ints | None = None,
     ) -> None:
         size = np.full(len(export_id), np.nan) if magnitude is None else magnitude
-        late = np.zeros(len(export_id), dtype=np.int64) if days_late is None else days_late
-        self.found.append(_Fault(kind, export_id, rule or kind, column, size, late))
+        self.found.append(_Fault(kind, export_id, rule or kind, column, size))
 
     def _at(self, places: Ints) -> pa.Table:
         return self._honest.take(pa.array(places))
@@ -157,16 +232,18 @@ class _Day:
 
     def _key_duplicate(self, places: Ints, chance: Chance) -> None:
         """The same order and product again, at another price."""
-        amounts = self._numbers("amount", places)
-        other = np.round(amounts * (1.01 + 0.2 * chance.uniform("dearer")) + 0.01, 2)
+        amounts, (low, high) = self._numbers("amount", places), self._settings.dearer
+        other = np.round(amounts * (1.0 + low + (high - low) * chance.uniform("dearer")) + 0.01, 2)
         self._note("key_duplicate", self._ids[places])
         self.added.append(_with(self._at(places), "amount", _text(pa.array(other))))
 
     def _near_duplicate(self, places: Ints, chance: Chance) -> None:
         """The same line under another order's number, a little later."""
-        seconds: Floats = np.minimum(1.0 + chance.exponential(240.0, "seconds later"), 3600.0)
+        later = 1.0 + chance.exponential(self._settings.near_mean_seconds, "seconds later")
+        seconds: Floats = np.minimum(later, self._settings.near_most_seconds)
         end = self._block.world.calendar.midnight_us(self._day) + DAY_US - MICROSECONDS
-        moved = np.minimum(self._sold_at[places] + (seconds * MICROSECONDS).astype(np.int64), end)
+        sold_at = self._sold_at[places]
+        moved = np.maximum(sold_at, np.minimum(sold_at + (seconds * MICROSECONDS).astype(np.int64), end))
         twin = self._at(places)
         ids = self._ids[places] + _TWIN
         twin = _with(twin, "sold_at", _moment_text(moved))
@@ -209,10 +286,10 @@ class _Day:
         delay = 1 + chance.exponential(self._settings.mean_days_late, "days late").astype(np.int64)
         for days_late in np.unique(delay):
             mine = places[delay == days_late]
-            due = self._day + int(days_late)
-            self.late[due] = _with(self._at(mine), "exported_on", self._block.exported_on(due, len(mine)))
+            due = self._block.exported_on(self._day + int(days_late), len(mine))
+            late = _Fault("late_file", self._ids[mine], "none", None, np.full(len(mine), float(days_late)))
+            self.late.append((int(days_late), _Parcel(_with(self._at(mine), "exported_on", due), [late])))
         self.is_kept[places] = False
-        self._note("late_file", self._ids[places], rule="none", magnitude=delay.astype(np.float64), days_late=delay)
 
     def _clock_skew(self, places: Ints, chance: Chance) -> None:
         """A till whose clock is wrong, by minutes or by days, to either side."""
@@ -236,14 +313,32 @@ class _Day:
         self._put("sku", places, pa.array(codes))
 
     def _return_without_sale(self, places: Ints, chance: Chance) -> None:
-        """More of a product comes back than anybody ever buys."""
+        """A few units come back, at today's price, of a product that the member never bought."""
+        product = self._never_bought(self._receipts.member[self._receipts.lines.order[places]], chance)
+        is_strange = product != _NOTHING
+        places, chance, product = places[is_strange], chance.take(is_strange), product[is_strange]
         ids = self._ids[places] + _STRAY
+        units = np.maximum(np.rint(np.exp(self._settings.magnitude_sd * chance.normal("units"))), 1.0)
+        amount = np.round(units * self._shelf.prices[product], 2)
         stray = _with(self._at(places), "export_id", pa.array(ids))
         stray = _with(stray, "order_no", pc.add(stray["order_no"], _STRAY_ORDER))
-        stray = _with(stray, "units", pa.repeat("-999", len(places)))
-        stray = _with(stray, "amount", pc.binary_join_element_wise("-", stray["amount"], ""))
+        stray = _with(stray, "sku", self._block.product_ids.at(product))
+        stray = _with(stray, "units", _text(pa.array(-units.astype(np.int64))))
+        stray = _with(stray, "amount", _text(pa.array(-amount)))
+        for nothing_off in ("discount", "coupon"):
+            stray = _with(stray, nothing_off, _text(pa.array(np.zeros(len(places)))))
         self.added.append(_with(stray, "is_return", pa.repeat(True, len(places))))
-        self._note("return_without_sale", ids)
+        self._note("return_without_sale", ids, magnitude=units)
+
+    def _never_bought(self, member: Ints, chance: Chance) -> Ints:
+        """A product (n,) of the day's shelf that each member never bought up to today, or _NOTHING."""
+        product = np.full(len(member), _NOTHING)
+        for attempt in range(_PRODUCTS_ASKED):
+            left = np.flatnonzero(product == _NOTHING)
+            category = chance.take(left).one_of(self._block.world.catalogue.shares, "strange category", attempt)
+            asked = self._shelf.draw(category, chance.take(left).uniform("strange product", attempt))
+            product[left] = np.where(self._bought.has(member[left], asked), _NOTHING, asked)
+        return product
 
 
 def _readable(rows: pa.Table) -> pa.Table:

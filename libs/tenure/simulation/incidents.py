@@ -18,7 +18,7 @@ from tenure.simulation.members import Members
 from tenure.simulation.settings import CAUSES, Story
 from tenure.simulation.state import Felt, State
 
-LATE, STOCK_OUT, PRICE_RISE, BAD_QUALITY, UNANSWERED, _ = range(len(CAUSES))
+LATE, STOCK_OUT, PRICE_RISE, BAD_QUALITY, UNANSWERED, UNWANTED = range(len(CAUSES))
 _DISTURBANCE_DAYS = 7
 
 

@@ -34,7 +34,9 @@ class Files:
         self._write(self._folder / LANDING / feed / day.isoformat(), feed, pa.table(dict(columns)), self._format)
 
     def tell(self, table: Table, day: date, columns: Mapping[str, pa.Array]) -> None:
-        """Writes rows of a truth table, held to its contract."""
+        """Writes rows of a truth table, held to its contract; nothing where there are none."""
+        if not len(next(iter(columns.values()))):
+            return
         schema = arrow(table)
         rows = pa.table([pc.cast(columns[field.name], field.type) for field in schema], schema=schema)
         self._write(self._folder / TRUTH / table.name / day.isoformat(), table.name, rows, "parquet")

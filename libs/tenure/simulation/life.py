@@ -59,12 +59,14 @@ class Leavers(Aligned):
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign that starts today: who could be addressed (n,), with which chance, and who was."""
+    """A campaign that starts today: who could be addressed (n,), with which chance, who was, and whom that drives
+    away by how much."""
 
     number: int
     member: Ints
     propensity: Floats
     is_treated: Flags
+    harm: Floats
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,9 @@ class Life:
         propensity = self.world.campaigns.propensity(number, state)
         is_treated = is_eligible & self.members.chance.happens(propensity, "addressed", day)
         self.world.campaigns.address(self.members, state, is_treated if treated is None else treated)
+        harm = self.world.campaigns.harm(self.members, is_treated)
         eligible = np.flatnonzero(is_eligible)
-        return Campaign(number, eligible, propensity[eligible], is_treated[eligible])
+        return Campaign(number, eligible, propensity[eligible], is_treated[eligible], harm[eligible])
 
     def _leave(self, state: State, day: int, leave: Floats) -> Leavers:
         harmed = np.flatnonzero((leave > 0) & (state.left_on == NEVER))

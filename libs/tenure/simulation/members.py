@@ -88,7 +88,7 @@ def members(story: Story, catalogue: Catalogue, number: Ints) -> Members:
         region=chance.one_of(_values(story.sessions.regions), "region"),
         home_store=chance.one_of(_values(story.sessions.stores), "store"),
         device=chance.one_of(_values(story.sessions.devices), "device"),
-        is_late_riser=chance.happens(0.35, "late riser"),
+        is_late_riser=chance.happens(story.sessions.late_riser_share, "late riser"),
         is_tester=chance.happens(testers, "tester") & (joined >= 0),
         is_abuser=chance.happens(story.fraud.abusers, "abuser"),
         first_consent=np.stack([chance.happens(story.consent.given[p], f"consent to {p}") for p in PURPOSES]),

@@ -22,7 +22,6 @@ KINDS = ("honest", "account_takeover", "card_testing", "refund_abuse")
 HONEST, TAKEOVER, TESTING, ABUSE = range(len(KINDS))
 _REASONS = ("", "not mine", "not mine", "goods not as claimed")
 _PAYMENTS_AN_ORDER = 64
-_DEVICES_A_RING = 3
 _NONE = -1
 
 
@@ -61,7 +60,7 @@ class PaymentDesk:
             number=tries.number + 1,
             order_no=tries.order_no,
             member=tries.member,
-            moment=tries.moment - 40 * MICROSECONDS,
+            moment=tries.moment - int(self._fraud.seconds_until_retry * MICROSECONDS),
             amount=tries.amount,
             device=tries.device,
             is_approved=tries.is_approved * 0,
@@ -99,15 +98,17 @@ class PaymentDesk:
         place = np.arange(len(member)) - np.repeat(np.cumsum(counts) - counts, counts)
         chance = members.chance.take(member).split("test", place)
         ring = self._ring(members.chance.take(member))
+        low, high = self._fraud.test_amount
+        gap = int(self._fraud.seconds_between_tests * MICROSECONDS)
         first = self._block.moment(member, members.chance.take(member).split("burst"), day)
         return Payments(
             number=self._block.order_no(member, day) * _PAYMENTS_AN_ORDER + 2 + place,
             order_no=np.full(len(member), _NONE),
             member=member,
-            moment=first + place * 20 * MICROSECONDS,
-            amount=np.round(0.5 + 2.5 * chance.uniform("amount"), 2),
+            moment=first + place * gap,
+            amount=np.round(low + (high - low) * chance.uniform("amount"), 2),
             device=self._devices(ring, chance),
-            is_approved=chance.happens(0.35, "approved").astype(np.int64),
+            is_approved=chance.happens(self._fraud.tests_approved_share, "approved").astype(np.int64),
             kind=np.full(len(member), TESTING),
             ring=ring,
         )
@@ -116,14 +117,15 @@ class PaymentDesk:
         return (chance.uniform("ring") * self._fraud.rings).astype(np.int64)
 
     def _devices(self, ring: Ints, chance: Chance) -> Ints:
-        which = (chance.uniform("device of the ring") * _DEVICES_A_RING).astype(np.int64)
+        which = (chance.uniform("device of the ring") * self._fraud.devices_a_ring).astype(np.int64)
         return _positive(Chance.of(self._block.story.seed, "ring", ring).split("device", which))
 
     def _foresee_reports(self, payments: Payments, day: int) -> None:
         chance = Chance.of(self._block.story.seed, "payment", payments.number)
         is_reported = (payments.kind != HONEST) & (payments.is_approved == 1)
         is_reported &= chance.happens(self._fraud.reported_share, "reported")
-        delay = 2 + chance.exponential(self._fraud.reported_after_days, "until reported").astype(np.int64)
+        later = chance.exponential(self._fraud.reported_after_days, "until reported").astype(np.int64)
+        delay = self._fraud.reported_from_days + later
         delay += np.where(payments.kind == ABUSE, self._block.story.returns.within_days, 0)
         for when in np.unique(delay[is_reported]):
             places = np.flatnonzero(is_reported & (delay == when))

@@ -8,16 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from tenure.simulation.block import Block
-from tenure.simulation.chance import Ints
+from tenure.simulation.chance import Chance, Ints
 from tenure.simulation.landing import Columns, Words, days, moments, same
 from tenure.simulation.life import Day, World
 from tenure.simulation.settings import PURPOSES
-
-_AGES = Words(["18-24", "25-34", "35-44", "45-54", "55-64", "65+"])
-_AGE_SHARES = np.array([0.10, 0.22, 0.22, 0.20, 0.15, 0.11])
-_HOUSEHOLDS = Words(["1", "2", "3", "4", "5+"])
-_HOUSEHOLD_SHARES = np.array([0.36, 0.33, 0.14, 0.12, 0.05])
-_UNTOLD = 0.25  # who leaves such a question open
 
 
 def campaign_id(number: int) -> str:
@@ -33,16 +27,22 @@ def joiners(block: Block, day: int) -> Ints:
 def member_rows(block: Block, places: Ints, day: int) -> Columns:
     chance = block.members.chance.take(places)
     start = block.world.calendar.epoch_days(0)
-    ages, households = chance.one_of(_AGE_SHARES, "age"), chance.one_of(_HOUSEHOLD_SHARES, "household")
     return {
         "member": block.ids(places),
         "registered_on": days(start + block.members.joined[places]),
-        "age": _AGES.at(np.where(chance.happens(_UNTOLD, "age untold"), -1, ages)),
-        "household": _HOUSEHOLDS.at(np.where(chance.happens(_UNTOLD, "household untold"), -1, households)),
+        "age": _answers(block, chance, "age", block.story.acquisition.ages),
+        "household": _answers(block, chance, "household", block.story.acquisition.households),
         "region": Words([*block.story.sessions.regions]).at(block.members.region[places]),
         "channel": Words([*block.story.acquisition.channels]).at(block.members.channel[places]),
         "exported_on": block.exported_on(day, len(places)),
     }
+
+
+def _answers(block: Block, chance: Chance, question: str, shares: dict[str, float]) -> pa.Array:
+    """What members say when they register; null where they leave the question open."""
+    answer = chance.one_of(np.array([*shares.values()]), question)
+    is_untold = chance.happens(block.story.acquisition.untold_share, f"{question} untold")
+    return Words([*shares]).at(np.where(is_untold, -1, answer))
 
 
 def consent_rows(block: Block, new: Ints, day: Day, given: np.ndarray) -> Columns:
@@ -81,6 +81,21 @@ def touch_rows(block: Block, day: Day) -> Columns:
     }
 
 
+def control_rows(block: Block, day: Day) -> Columns:
+    """Whom a randomised campaign that starts today leaves out on purpose: the shop knows them, nothing reaches them."""
+    held_out = np.zeros(0, dtype=np.int64)
+    campaign = day.campaign
+    if campaign is not None and block.world.campaigns.is_randomised(campaign.number):
+        held_out = campaign.member[~campaign.is_treated]
+    name = None if campaign is None else campaign_id(campaign.number)
+    return {
+        "member": block.ids(held_out),
+        "campaign": same(name, len(held_out), pa.string()),
+        "on": block.exported_on(day.day, len(held_out)),
+        "exported_on": block.exported_on(day.day, len(held_out)),
+    }
+
+
 def product_rows(world: World, day: int) -> Columns:
     """What is new in the catalogue on a day; all of it on the first."""
     catalogue = world.catalogue
@@ -108,6 +123,7 @@ def campaign_rows(world: World, day: int) -> Columns:
         "starts_on": days(starts),
         "ends_on": days(starts + world.story.campaigns.days - 1),
         "coupon": pa.array([world.campaigns.coupon(n) for n in numbers], pa.float64()),
+        "contact_cost": pa.array([world.story.campaigns.contact_cost for _ in numbers], pa.float64()),
         "exported_on": days(starts),
     }
 

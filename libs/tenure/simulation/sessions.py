@@ -32,7 +32,6 @@ _FUNNEL = 7
 _STEPS = 256  # room for a step's number below its session's; single steps come from _SINGLE on
 _SINGLE = 200
 _NOTHING = -1
-_REVIEW_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -178,8 +177,9 @@ class Sessions:
         if not len(written):
             return
         order = lines.order[written]
-        grudge = 2.5 * lines.is_bad[written] + 1.0 * (fate.days_late[order] > 0)
-        stars = 4.4 - grudge + 0.8 * lines.chance.take(written).normal("stars")
+        given = settings.stars
+        grudge = given.less_when_bad * lines.is_bad[written] + given.less_when_late * (fate.days_late[order] > 0)
+        stars = given.mean - grudge + given.sd * lines.chance.take(written).normal("stars")
         reviews = _Reviews(
             receipts.member[order],
             receipts.number[order],
@@ -187,7 +187,7 @@ class Sessions:
             lines.product[written],
             np.clip(np.rint(stars), 1, 5).astype(np.int64),
         )
-        self._reviews.note(day + _REVIEW_DAYS, reviews)
+        self._reviews.note(day + settings.review_after_days, reviews)
 
     def _single_steps(self, day: int, back: list[GoodsBack], new: Ints, asked: Asked) -> list[Steps]:
         newcomers = new[self._block.members.joined[new] == day]

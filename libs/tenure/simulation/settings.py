@@ -28,6 +28,9 @@ class Acquisition(Settings):
     mean_days_before: float = Field(gt=0)
     within_days: int = Field(gt=0)
     channels: dict[str, Channel]
+    ages: dict[str, float]
+    households: dict[str, float]
+    untold_share: Share = Field(ge=0, le=1)
 
 
 class Purchasing(Settings):
@@ -85,6 +88,7 @@ class Tastes(Settings):
     strength: float = Field(ge=0)
     candidates: int = Field(gt=0)
     favourites: int = Field(gt=0)
+    favourite_skew: float = Field(gt=0)
     habit: float = Field(ge=0, le=1)
 
 
@@ -172,6 +176,15 @@ class Consent(Settings):
     given_again_a_day: float = Field(ge=0, lt=1)
 
 
+class Stars(Settings):
+    """Of a review: normal, rounded and cut to 1 to 5."""
+
+    mean: float
+    sd: float = Field(ge=0)
+    less_when_bad: float = Field(ge=0)
+    less_when_late: float = Field(ge=0)
+
+
 class Sessions(Settings):
     browsing_an_order: float = Field(ge=0)
     views: float = Field(ge=0)
@@ -180,7 +193,13 @@ class Sessions(Settings):
     favourite_share: float = Field(ge=0, le=1)
     cart_share: float = Field(ge=0, le=1)
     review_share: float = Field(ge=0, le=1)
+    review_after_days: int = Field(gt=0)
+    stars: Stars
     seconds_between: float = Field(gt=0)
+    late_riser_share: float = Field(ge=0, le=1)
+    late_riser_hours: int = Field(ge=0)
+    usual_store_share: float = Field(ge=0, le=1)
+    clock_sd_seconds: float = Field(ge=0)
     devices: dict[str, float]
     regions: dict[str, float]
     stores: dict[str, float]
@@ -192,9 +211,15 @@ class Fraud(Settings):
     tests_each: float = Field(ge=0)
     abusers: float = Field(ge=0, lt=1)
     abuse_share: float = Field(ge=0, le=1)
+    test_amount: tuple[float, float]
+    tests_approved_share: float = Field(ge=0, le=1)
+    seconds_between_tests: float = Field(gt=0)
     rings: int = Field(gt=0)
+    devices_a_ring: int = Field(gt=0)
     declined_share: float = Field(ge=0, le=1)
+    seconds_until_retry: float = Field(gt=0)
     reported_share: float = Field(ge=0, le=1)
+    reported_from_days: int = Field(gt=0)
     reported_after_days: float = Field(gt=0)
     payment_methods: dict[str, float]
 
@@ -218,10 +243,15 @@ class Faults(Settings):
     mistyped: Share = Field(ge=0, le=1)
     broken_encoding: Share = Field(ge=0, le=1)
     late_file: Share = Field(ge=0, le=1)
+    late_day: Share = Field(ge=0, le=1)
+    late_day_most_days: int = Field(gt=0)
     clock_skew: Share = Field(ge=0, le=1)
     unknown_member: Share = Field(ge=0, le=1)
     unknown_product: Share = Field(ge=0, le=1)
     return_without_sale: Share = Field(ge=0, le=1)
+    dearer: tuple[float, float]
+    near_mean_seconds: float = Field(gt=0)
+    near_most_seconds: float = Field(gt=0)
     magnitude_median: float = Field(gt=0)
     magnitude_sd: float = Field(ge=0)
     skew_median_minutes: float = Field(gt=0)
@@ -268,6 +298,7 @@ FEEDS = (
     "orders",
     "campaigns",
     "touches",
+    "controls",
     "events",
     "payments",
     "chargebacks",
@@ -289,3 +320,9 @@ class SimulateShop(Story):
     processes: int = Field(gt=0)
     faults: Faults
     truth: Truths
+
+    @model_validator(mode="after")
+    def _sales_before_returns(self) -> SimulateShop:
+        if self.faults.late_day_most_days >= self.returns.after_days:
+            raise ValueError("faults.late_day_most_days must be less than returns.after_days: a sale lands first")
+        return self

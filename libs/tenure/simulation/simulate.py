@@ -21,6 +21,7 @@ from tenure.errors import WrongInput
 from tenure.simulation.block import Block
 from tenure.simulation.calendar import Calendar
 from tenure.simulation.chance import Ints
+from tenure.simulation.comparison import Comparison
 from tenure.simulation.landing import Files, days
 from tenure.simulation.life import Life, World
 from tenure.simulation.members import members
@@ -34,15 +35,18 @@ _MARK = "simulation.json"
 
 @dataclass
 class Outcome:
-    """What was written: rows by feed and truth table, and the best that could be known."""
+    """What was written: rows by feed and truth table, the best that could be known, what each campaign did."""
 
     rows: Counter[str] = field(default_factory=Counter)
     ceilings: Ceilings = field(default_factory=Ceilings)
+    comparisons: dict[int, Comparison] = field(default_factory=dict)
     seconds: float = 0.0
 
     def add(self, other: Outcome) -> None:
         self.rows.update(other.rows)
         self.ceilings.add(other.ceilings)
+        for number, comparison in other.comparisons.items():
+            self.comparisons.setdefault(number, Comparison()).add(comparison)
 
     @property
     def landed(self) -> int:
@@ -90,9 +94,9 @@ def simulate_members(config: SimulateShop, numbers: Ints, partition: int) -> Out
         if partition == 0:
             teller.tell_shared(shared_rows(world, number), number)
         teller.tell(state, day, new)
-        truthteller.after(before, day, new)
+        truthteller.after(state, before, day, new)
     truthteller.before(state, config.days)
-    return Outcome(Counter(files.rows), truthteller.ceilings)
+    return Outcome(Counter(files.rows), truthteller.ceilings, truthteller.comparisons)
 
 
 def _partitions(config: SimulateShop) -> Iterator[Outcome]:

@@ -12,7 +12,7 @@ from tenure.simulation.landing import Columns, Files
 from tenure.simulation.life import Day
 from tenure.simulation.messages import MessageDesk
 from tenure.simulation.payments import PaymentDesk, truth_columns
-from tenure.simulation.registers import consent_rows, member_rows, touch_rows
+from tenure.simulation.registers import consent_rows, control_rows, member_rows, touch_rows
 from tenure.simulation.sessions import Sessions
 from tenure.simulation.settings import SimulateShop
 from tenure.simulation.state import State
@@ -38,13 +38,14 @@ class Teller:
         self._land("members", day.day, member_rows(self._block, new, day.day))
         lines = self._tills.rows(receipts, back, day.day)
         if self._faults.is_at_work:
-            lines = self._faults.spoil(lines, receipts.comes_back, day.day)
+            lines = self._faults.spoil(lines, receipts, day)
         self._land("orders", day.day, lines)
         if self._feeds & {"payments", "chargebacks"}:
             self._tell_payments(receipts, day.day)
         if self._feeds & {"messages", "events"}:
             self._tell_visits(state, day, receipts, back, new)
         self._land("touches", day.day, touch_rows(self._block, day))
+        self._land("controls", day.day, control_rows(self._block, day))
         self._land("consents", day.day, consent_rows(self._block, new, day, state.consent))
 
     def _tell_payments(self, receipts: Receipts, day: int) -> None:

@@ -17,6 +17,7 @@ from tenure.simulation.life import Day
 from tenure.simulation.state import State
 
 LINES_AN_ORDER = 16  # room for a line's number below its order's
+_BEFORE_MIDNIGHT_US = 60 * MICROSECONDS  # by when the last order is placed again, whatever the till's clock
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Tills:
     def _receipts(self, member: Ints, chance: Chance, lines: Lines, day: int, *, is_theft: bool) -> Receipts:
         block = self._block
         number = block.order_no(member, day)
-        is_usual = chance.happens(0.85, "the usual store")
+        is_usual = chance.happens(block.story.sessions.usual_store_share, "the usual store")
         any_store = chance.one_of(np.array([*block.story.sessions.stores.values()]), "any store")
         return Receipts(
             member=member,
@@ -116,13 +117,14 @@ class Tills:
         lines = replace(lines, order=np.searchsorted(twice, lines.order), chance=lines.chance.split("again"))
         chance = receipts.chance.take(twice).split("again")
         later = chance.exponential(self._block.story.baskets.again_minutes * 60 * MICROSECONDS, "later")
-        closing = self._block.world.calendar.midnight_us(day) + DAY_US - MICROSECONDS
+        soonest = receipts.moment[twice] + MICROSECONDS
+        closing = self._block.world.calendar.midnight_us(day) + DAY_US - _BEFORE_MIDNIGHT_US
         number = receipts.number[twice] + 2
         return Receipts(
             member=receipts.member[twice],
             chance=chance,
             number=number,
-            moment=np.minimum(receipts.moment[twice] + MICROSECONDS + later.astype(np.int64), closing),
+            moment=np.maximum(soonest, np.minimum(soonest + later.astype(np.int64), closing)),
             store=receipts.store[twice],
             is_theft=np.zeros(len(twice), dtype=bool),
             lines=lines,
@@ -154,6 +156,8 @@ class Tills:
         sold = len(lines)
         returned = sum(len(part.member) for part in back)
         member = np.concatenate([receipts.member[order], *(part.member for part in back)])
+        store = np.concatenate([receipts.store[order], *(part.store for part in back)])
+        moment = np.concatenate([receipts.moment[order], *(self._moments(part, day) for part in back)])
         paid = np.concatenate([lines.paid_minor, *(-part.paid_minor for part in back)])
         zeros = np.zeros(returned, dtype=np.int64)
         return {
@@ -161,15 +165,21 @@ class Tills:
             "order_no": pa.array(np.concatenate([receipts.number[order], *(part.number for part in back)])),
             "member": block.ids(member),
             "sku": block.product_ids.at(np.concatenate([lines.product, *(part.product for part in back)])),
-            "sold_at": moments(np.concatenate([receipts.moment[order], *(self._moments(part, day) for part in back)])),
+            "sold_at": moments(moment + self._clocks(day)[store]),
             "units": pa.array(np.concatenate([lines.units, *(-part.units for part in back)]).astype(np.int32)),
             "amount": pa.array(paid / 100.0),
             "discount": pa.array(np.concatenate([lines.discount_minor, zeros]) / 100.0),
             "coupon": pa.array(np.concatenate([lines.coupon_minor, zeros]) / 100.0),
-            "store": self._stores.at(np.concatenate([receipts.store[order], *(part.store for part in back)])),
+            "store": self._stores.at(store),
             "is_return": pa.array(np.arange(len(member)) >= sold),
             "exported_on": block.exported_on(day, len(member)),
         }
+
+    def _clocks(self, day: int) -> Ints:
+        """By how many microseconds (stores,) each store's clock is wrong on a day: a shared fact."""
+        sessions = self._block.story.sessions
+        chance = Chance.of(self._block.story.seed, "till", np.arange(len(sessions.stores)))
+        return (chance.normal("clock", day) * sessions.clock_sd_seconds * MICROSECONDS).astype(np.int64)
 
     def _moments(self, back: GoodsBack, day: int) -> Ints:
         """One time a return note."""

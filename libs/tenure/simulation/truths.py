@@ -10,8 +10,10 @@ import pyarrow as pa
 from tenure.contracts import truth
 from tenure.lifecycle import stages
 from tenure.simulation import incidents
+from tenure.simulation.baskets import wanted_shares
 from tenure.simulation.block import Block
 from tenure.simulation.chance import Flags, Floats, Ints
+from tenure.simulation.comparison import Comparison
 from tenure.simulation.foresight import Ceiling, silence
 from tenure.simulation.landing import Columns, Files, Words, days, same
 from tenure.simulation.life import Campaign, Day, Leavers, Life
@@ -20,7 +22,6 @@ from tenure.simulation.registers import campaign_id
 from tenure.simulation.settings import CAUSES, RESPONSES, Truths
 from tenure.simulation.state import FADED, NEVER, State
 
-_SMALLEST_HAZARD = 0.0002  # price rises touch everyone a little; what is below is not worth a row
 _STAGES = Words([*stages.STAGES])
 
 
@@ -53,6 +54,7 @@ class Truthteller:
         self._block, self._life, self._files, self._asked, self._last_day = block, life, files, asked, last_day
         self._measured: _Measured | None = None
         self.ceilings = Ceilings()
+        self.comparisons: dict[int, Comparison] = {}
 
     def before(self, state: State, day: int) -> None:
         """What is true as of a day, before anything happens on it."""
@@ -61,13 +63,13 @@ class Truthteller:
         if since >= 0 and since % self._asked.every_days == 0:
             self._tell_states(state, day)
 
-    def after(self, before: State | None, day: Day, new: Ints) -> None:
-        """What a day brought. ``before`` is the state before it, where a campaign starts."""
+    def after(self, state: State, before: State | None, day: Day, new: Ints) -> None:
+        """What a day brought. ``state`` is the one after it, ``before`` the one before it where a campaign starts."""
         on = self._block.world.calendar.date(day.day)
         self._files.tell(truth.TRUE_MEMBERS, on, _members(self._block, new))
         self._files.tell(truth.TRUE_TASTES, on, _tastes(self._block, new))
         self._files.tell(truth.TRUE_LEAVERS, on, self._leavers(day.leavers))
-        self._files.tell(truth.TRUE_INCIDENTS, on, self._incidents(day))
+        self._files.tell(truth.TRUE_INCIDENTS, on, self._incidents(state, day))
         if before is not None and day.campaign is not None:
             self._measure(before, day.campaign, day.day)
 
@@ -113,11 +115,16 @@ class Truthteller:
             **without,
         }
 
-    def _incidents(self, day: Day) -> Columns:
-        pain = np.broadcast_to(day.price_pain, len(self._block.members))
-        pained = np.flatnonzero(pain >= _SMALLEST_HAZARD)
+    def _incidents(self, state: State, day: Day) -> Columns:
+        """What the day's orders will bring, and what everyone who was still here felt at once."""
+        pain = np.broadcast_to(day.price_pain, len(self._block.members)).copy()
+        unwanted = np.zeros(len(self._block.members))
+        if day.campaign is not None:
+            unwanted[day.campaign.member] = day.campaign.harm
         found = [(i.cause, i.day, i.member, i.effect) for i in day.ahead]
-        found.append((incidents.PRICE_RISE, day.day, pained, pain[pained]))
+        for cause, harm in ((incidents.PRICE_RISE, pain), (incidents.UNWANTED, unwanted)):
+            hurt = np.flatnonzero((harm > 0) & (state.left_on >= day.day))
+            found.append((cause, day.day, hurt, harm[hurt]))
         counts = [len(member) for _, _, member, _ in found]
         start = self._block.world.calendar.epoch_days(0)
         return {
@@ -151,14 +158,17 @@ class Truthteller:
         actual = state.measured_spend[campaign.member]
         other = np.where(np.isnan(otherwise), actual, otherwise)
         rows, settings = len(actual), self._life.story.campaigns
+        spend_with = np.where(campaign.is_treated, actual, other)
+        spend_without = np.where(campaign.is_treated, other, actual)
+        self.comparisons[campaign.number] = Comparison.of(campaign.is_treated, spend_with, spend_without)
         columns = {
             "campaign_id": same(campaign_id(campaign.number), rows, pa.string()),
             "member_id": self._block.ids(campaign.member),
             "response": Words([*RESPONSES]).at(self._block.members.response[campaign.member]),
             "is_treated": pa.array(campaign.is_treated),
             "propensity": pa.array(campaign.propensity),
-            "spend_with_minor": _minor(np.where(campaign.is_treated, actual, other)),
-            "spend_without_minor": _minor(np.where(campaign.is_treated, other, actual)),
+            "spend_with_minor": _minor(spend_with),
+            "spend_without_minor": _minor(spend_without),
             "cost_minor": same(round(settings.contact_cost * 100), rows, pa.int64()),
         }
         self._files.tell(truth.TRUE_EFFECTS, self._block.world.calendar.date(day), columns)
@@ -188,10 +198,12 @@ def _members(block: Block, places: Ints) -> Columns:
 
 def _tastes(block: Block, places: Ints) -> Columns:
     categories = block.world.catalogue.categories
+    wanted = wanted_shares(block.story, block.world.catalogue, block.members.take(places))
     return {
         "member_id": block.ids(np.repeat(places, len(categories))),
         "category": Words([*categories]).at(np.tile(np.arange(len(categories)), len(places))),
         "share": pa.array(block.members.taste[:, places].T.reshape(-1)),
+        "wanted_share": pa.array(wanted.T.reshape(-1)),
     }
 
 

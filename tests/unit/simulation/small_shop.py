@@ -18,13 +18,13 @@ def small_shop(folder: Path, *overrides: str) -> SimulateShop:
     return load(SimulateShop, SETTINGS, [f"folder={folder}", *sizes, *overrides])
 
 
-def rows(folder: Path, name: str, *, before: str = "9999", member: str | None = None) -> list[str]:
+def rows(folder: Path, name: str, *, before: str = "9999") -> list[str]:
     """The rows of a feed or truth table, each with its day's folder, in an order of their own."""
     found = []
     for day in sorted((folder / name).iterdir()) if (folder / name).is_dir() else []:
         if day.name < before:
             found += [f"{day.name} {row}" for row in ds.dataset(day).to_table().to_pylist()]
-    return sorted(row for row in found if member is None or f"'{member}'" in row)
+    return sorted(found)
 
 
 def table(folder: Path, name: str) -> pa.Table:

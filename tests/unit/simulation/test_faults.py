@@ -9,7 +9,10 @@ from tests.unit.simulation.small_shop import rows, small_shop, table
 from tenure.simulation.faults import KINDS
 from tenure.simulation.simulate import simulate
 
-SIZE = ("members=400", "days=50", "faults.return_without_sale=0.004", "faults.negative_price=0.004")
+SIZE = (
+    *("members=400", "days=50"),
+    *("faults.return_without_sale=0.01", "faults.negative_price=0.004", "faults.late_day=0.05"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +49,11 @@ def test_rows_of_which_no_fault_is_told_are_the_clean_ones(clean: Path, faulty: 
     columns = ["export_id", "order_no", "member", "sku", "units", "amount", "store", "is_return", "exported_on"]
     honest = landed(clean)[columns]
     spoiled = landed(faulty)[columns]
+    on_their_way = ~honest.export_id.isin(spoiled.export_id)  # late, and due after the last day
+    assert on_their_way.mean() < 0.02
+    assert honest[on_their_way].exported_on.astype(str).min() > "2025-02-01"
     untouched = spoiled[~spoiled.export_id.isin(told.export_id)].sort_values("export_id", ignore_index=True)
-    theirs = honest[~honest.export_id.isin(told.export_id)].sort_values("export_id", ignore_index=True)
+    theirs = honest[~honest.export_id.isin(told.export_id) & ~on_their_way].sort_values("export_id", ignore_index=True)
     pd.testing.assert_frame_equal(untouched, theirs, check_dtype=False, check_categorical=False)
 
 
@@ -93,6 +99,41 @@ def test_late_rows_land_on_the_day_on_which_they_come(faulty: Path, told: pd.Dat
     assert set(late.exported_on.astype(str)) <= folders
 
 
+def test_only_what_landed_is_told_and_on_its_day(faulty: Path, told: pd.DataFrame) -> None:
+    lines = landed(faulty)
+    there = set(zip(lines.export_id, lines.exported_on, strict=True))
+    assert set(zip(told.export_id, told.landed_on, strict=True)) <= there
+    assert told.landed_on.astype(str).max() == "2025-02-19"  # the last day
+
+
+def test_a_stores_whole_file_of_a_day_may_come_later(clean: Path, faulty: Path, told: pd.DataFrame) -> None:
+    honest = landed(clean).set_index("export_id")[["store", "exported_on"]].astype(str)
+    came = landed(faulty).drop_duplicates("export_id").set_index("export_id").exported_on.astype(str)
+    lines = honest.join(came.rename("came"), how="inner")
+    late = lines.assign(is_late=lines.came > lines.exported_on).groupby(["store", "exported_on"])
+    whole = late.is_late.agg(["all", "size"]).query("all and size > 20")
+    assert len(whole) > 0
+    struck = told[told.export_id.isin(lines[lines.came > lines.exported_on].index)]
+    assert {"late_file", "gap"} < set(struck.fault)  # what is wrong in the file comes later with it
+
+
+def test_what_comes_back_without_a_sale_was_never_bought_and_looks_like_other_returns(
+    faulty: Path, told: pd.DataFrame
+) -> None:
+    stray, lines = of(faulty, told, "return_without_sale"), landed(faulty)
+    sales = lines[~lines.is_return]
+    for _, back in stray.iterrows():
+        mine = sales[(sales.member == back.member) & (sales.sku == back.sku)]
+        assert (mine.exported_on > back.exported_on).all()
+    assert stray.is_return.all()
+    assert (stray.units == -stray.magnitude).all()
+    assert (stray.units == -1).mean() > 0.5
+    assert stray.units.min() < -4
+    assert (stray.amount / stray.units).between(0.5, 1000).all()
+    catalogue = set(table(faulty / "landing", "products")["sku"].to_pylist())
+    assert set(stray.sku) <= catalogue
+
+
 def test_unknown_members_have_numbers_that_do_not_fit(faulty: Path, told: pd.DataFrame) -> None:
     struck = of(faulty, told, "unknown_member")
     assert (struck.member.str[1:9].astype(int) % 97 != struck.member.str[9:].astype(int)).all()
@@ -104,4 +145,6 @@ def test_unknown_members_have_numbers_that_do_not_fit(faulty: Path, told: pd.Dat
 def test_lines_that_come_back_are_only_ever_sent_twice(clean: Path, told: pd.DataFrame) -> None:
     lines = landed(clean)
     back = lines[lines.is_return].export_id - 16
-    assert set(told[told.export_id.isin(back)].fault) <= {"exact_duplicate", "near_duplicate"}
+    assert set(told[told.export_id.isin(back)].fault) <= {"exact_duplicate", "near_duplicate", "late_file"}
+    late = told[told.export_id.isin(back) & (told.fault == "late_file")]
+    assert late.magnitude.max() < 5  # sooner than anything comes back

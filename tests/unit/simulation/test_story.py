@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.compute as pc
 import pytest
 from tests.unit.simulation.small_shop import small_shop, table
 
 from tenure.simulation import consent, tiers
+from tenure.simulation.baskets import fill, wanted_shares
 from tenure.simulation.calendar import Calendar
 from tenure.simulation.catalogue import Catalogue
+from tenure.simulation.chance import Chance
 from tenure.simulation.members import NOBODY, joined_on, member_id, members
-from tenure.simulation.simulate import simulate
+from tenure.simulation.simulate import Outcome, simulate
 from tenure.simulation.state import fresh
+
+RARE = ("unanswered_complaint", "unwanted_campaign")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +61,23 @@ def test_consent_ahead_is_the_chain_of_two_states(tmp_path: Path) -> None:
     assert after_two == pytest.approx([0.9 * 0.9 + 0.1 * 0.2])
 
 
+def test_lines_are_of_the_categories_that_the_truth_says(tmp_path: Path) -> None:
+    story = small_shop(tmp_path, "incidents.stock_out_share=0", "baskets.mean_lines=1")
+    catalogue = Catalogue(story, Calendar(story))
+    people = members(story, catalogue, np.arange(3))
+    shelf, nothing = catalogue.shelf(0), np.zeros(60_000)
+    owner = np.arange(60_000) % 3
+    orders = Chance.of(1, "order", np.arange(60_000))
+    lines = fill(story, catalogue, shelf, people, owner, orders, nothing, nothing)
+    told = wanted_shares(story, catalogue, people)
+    assert told.sum(axis=0) == pytest.approx([1.0, 1.0, 1.0])
+    assert np.abs(told - people.taste).max() > 0.1  # habit is not taste
+    for member in range(3):
+        category = catalogue.category[lines.product[owner[lines.order] == member]]
+        seen = np.bincount(category, minlength=len(told)) / len(category)
+        assert seen == pytest.approx(told[:, member], abs=0.013)  # four standard errors
+
+
 def test_an_order_names_a_product_once_and_its_money_adds_up(shop: Path) -> None:
     lines = table(shop / "landing", "orders").to_pandas()
     assert not lines.duplicated(["order_no", "sku"]).any()
@@ -64,6 +86,17 @@ def test_an_order_names_a_product_once_and_its_money_adds_up(shop: Path) -> None
     payments = table(shop / "landing", "payments").to_pandas()
     approved = payments[payments.is_approved & payments.order_no.notna()].set_index("order_no").amount
     assert np.allclose(approved.loc[paid.index], paid)
+
+
+def test_a_tills_clock_is_a_little_wrong_for_a_day(shop: Path) -> None:
+    lines = table(shop / "landing", "orders").to_pandas()
+    payments = table(shop / "landing", "payments").to_pandas()
+    paid_at = payments[payments.is_approved & payments.order_no.notna()].set_index("order_no")["at"]
+    sales = lines[~lines.is_return]
+    seconds = (sales.sold_at - paid_at.reindex(sales.order_no).set_axis(sales.index)).dt.total_seconds()
+    by_store = seconds.groupby([sales.store.astype(str), sales.exported_on])
+    assert (by_store.max() - by_store.min()).max() < 1e-5
+    assert by_store.first().std() == pytest.approx(10, rel=0.25)
 
 
 def test_returns_take_back_what_was_sold(shop: Path) -> None:
@@ -94,6 +127,42 @@ def test_every_leaver_has_a_cause_and_would_have_been_less_likely_to_leave_witho
     assert np.all(np.array(without) < through_incidents.chance.to_numpy())
 
 
+def test_the_incidents_told_add_up_to_the_chance_of_leaving_with_and_without_each_kind(shop: Path) -> None:
+    leavers = table(shop / "truth", "true_leavers").to_pandas()
+    leavers = leavers[leavers.cause != "faded"].set_index("member_id")
+    told = table(shop / "truth", "true_incidents").to_pandas()
+    told = told[told.member_id.isin(leavers.index)]
+    days = (pd.to_datetime(leavers.left_on.loc[told.member_id].to_numpy()) - pd.to_datetime(told.felt_on)).dt.days
+    told = told.assign(left=np.where(days >= 0, told.hazard * 0.5 ** (days / 5), 0.0))  # half-life: five days
+    hazard = told.pivot_table(index="member_id", columns="cause", values="left", aggfunc="sum", fill_value=0.0)
+    hazard = hazard.loc[leavers.index]
+    assert set(hazard) == {"late_delivery", "stock_out", "price_rise", "bad_quality", *RARE}
+    np.testing.assert_allclose(1 - np.exp(-hazard.sum(axis=1)), leavers.chance)
+    for cause in hazard:
+        without = 1 - np.exp(-hazard.drop(columns=cause).sum(axis=1))
+        np.testing.assert_allclose(without, leavers[f"chance_without_{cause}"], atol=1e-12)
+    assert set(leavers.cause) & set(RARE)
+
+
+def test_incidents_are_told_of_who_is_still_here(shop: Path) -> None:
+    left_on = table(shop / "truth", "true_leavers").to_pandas().set_index("member_id").left_on
+    told = table(shop / "truth", "true_incidents").to_pandas()
+    told = told[told.member_id.isin(left_on.index)]
+    assert len(told) > 50
+    assert np.all(told.happened_on.to_numpy() <= left_on.loc[told.member_id].to_numpy())
+
+
+def test_an_unwanted_campaign_is_told_of_the_disturbed_whom_it_addressed(shop: Path) -> None:
+    told = table(shop / "truth", "true_incidents").to_pandas()
+    effects = table(shop / "truth", "true_effects").to_pandas()
+    disturbed = effects[effects.is_treated & (effects.response == "do_not_disturb")]
+    left_on = table(shop / "truth", "true_leavers").to_pandas().set_index("member_id").left_on
+    gone = left_on[pd.to_datetime(left_on) < "2025-01-29"].index
+    unwanted = told[(told.cause == "unwanted_campaign") & (told.happened_on.astype(str) == "2025-01-29")]
+    assert set(unwanted.member_id) == set(disturbed.member_id) - set(gone)
+    assert len(unwanted) > 20
+
+
 def test_a_campaign_does_nothing_to_lost_causes_and_more_to_the_persuadable(shop: Path) -> None:
     effects = table(shop / "truth", "true_effects").to_pandas()
     effects["effect"] = effects.spend_with_minor - effects.spend_without_minor
@@ -117,11 +186,60 @@ def test_the_world_that_came_true_is_the_landed_one(shop: Path) -> None:
     assert np.allclose(landed, told)
 
 
-def test_targeted_campaigns_pick_spenders_and_randomised_ones_do_not(shop: Path) -> None:
-    effects = table(shop / "truth", "true_effects").to_pandas()
-    randomised = effects[effects.campaign_id == "C0000"]
+@pytest.fixture(scope="module")
+def two_campaigns(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, pd.DataFrame]:
+    """A randomised one, measured from day 28 to 56, and a targeted one, from day 56 to 84."""
+    folder = tmp_path_factory.mktemp("campaigns")
+    quick = ("feeds=[touches]", "truth.first_as_of=1000")
+    outcome = simulate(small_shop(folder, "members=3000", "days=84", *quick))
+    effects = table(folder / "truth", "true_effects").to_pandas()
+    spend = effects.spend_with_minor.where(effects.is_treated, effects.spend_without_minor)
+    effect = effects.spend_with_minor - effects.spend_without_minor
+    return outcome, effects.assign(spend=spend / 100, effect=effect / 100)
+
+
+def test_targeted_campaigns_pick_spenders_and_randomised_ones_do_not(
+    two_campaigns: tuple[Outcome, pd.DataFrame],
+) -> None:
+    _, effects = two_campaigns
+    randomised, targeted = (effects[effects.campaign_id == number] for number in ("C0000", "C0001"))
     assert set(randomised.propensity) == {0.5}
-    assert randomised.is_treated.mean() == pytest.approx(0.5, abs=0.06)
+    assert randomised.is_treated.mean() == pytest.approx(0.5, abs=0.04)
+    assert set(targeted.propensity) == {0.85, 0.08}
+    addressed = targeted.groupby("propensity").is_treated.mean()
+    assert addressed.to_dict() == pytest.approx({0.85: 0.85, 0.08: 0.08}, abs=0.04)
+    spend = targeted.groupby("propensity").spend_without_minor.mean()
+    assert spend[0.85] > 3 * spend[0.08]
+
+
+def test_controls_of_randomised_campaigns_land_beside_touches_and_are_none(tmp_path: Path) -> None:
+    simulate(small_shop(tmp_path, "members=200", "days=60", "feeds=[campaigns, touches, controls]"))
+    controls = table(tmp_path / "landing", "controls").to_pandas()
+    touches = table(tmp_path / "landing", "touches").to_pandas()
+    assert set(touches.kind) == {"targeted", "redeemed"}
+    assert set(controls.campaign) == {"C0000"}  # C0001 is targeted: whom it does not address is no control
+    effects = table(tmp_path / "truth", "true_effects").to_pandas()
+    first = effects[effects.campaign_id == "C0000"]
+    assert set(controls.member) == set(first[~first.is_treated].member_id)
+    addressed = touches[(touches.campaign == "C0000") & (touches.kind == "targeted")]
+    assert set(addressed.member) == set(first[first.is_treated].member_id)
+    assert table(tmp_path / "landing", "campaigns")["contact_cost"].to_pylist() == [0.05, 0.05]
+
+
+def test_comparing_the_addressed_with_the_others_is_right_of_randomised_campaigns_alone(
+    two_campaigns: tuple[Outcome, pd.DataFrame],
+) -> None:
+    outcome, effects = two_campaigns
+    wrong_by = {}  # in standard errors of the comparison
+    for number, told in effects.groupby("campaign_id"):
+        addressed, others = told.spend[told.is_treated], told.spend[~told.is_treated]
+        naive, true = addressed.mean() - others.mean(), told.effect.mean()
+        error = np.sqrt(addressed.var() / len(addressed) + others.var() / len(others))
+        wrong_by[number] = (naive - true) / error
+        comparison = outcome.comparisons[int(number[1:])]
+        assert (comparison.naive, comparison.true) == pytest.approx((naive, true), abs=0.01)
+    assert abs(wrong_by["C0000"]) < 3
+    assert wrong_by["C0001"] > 10
 
 
 def test_sessions_with_an_order_end_in_its_lines(shop: Path) -> None:
