@@ -4,10 +4,11 @@
     duckdb = Peer(name="DuckDB", run=features_by_duckdb, ratio="ours/peer", goal=at_most(2.5), settings={"threads": 2})
     compare("P1", ours, [duckdb], rounds=3, prepare=empty_folders, equal=same_features, packages=("pyspark", "duckdb"))
 
-Every runner starts (timed apart), makes one pass that counts for nothing but warmth, and shows that its output equals
-ours; only then do rounds count: ours, each peer, ours again. What is compared is the median over the rounds of the
-ratio within a round, so that a machine that slows down in the middle slows down both sides of it. While others take
-more than half a core of the machine, nothing is reported, unless the report shall say so (``noisy``).
+Engines are started before, and their seconds told apart. Every runner makes one pass that counts for nothing but
+warmth, and shows that its output equals ours; only then do rounds count: ours, each peer, ours again. What is compared
+is the median over the rounds of the ratio within a round, so that a machine that slows down in the middle slows down
+both sides of it. While others take more than half a core of the machine during a timed pass, nothing is reported,
+unless the report shall say so (``noisy``).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Runner:
     """One side: ``run`` does all of the work once.
 
     Args:
-        start: what only has to happen once (a session, a cluster, a compilation); its seconds are reported apart.
+        start_s: seconds of what had to happen once before (a session, a connection, a preparation), reported apart.
         work: how much a pass does, in units that all sides share; ratios are of seconds for a unit.
         settings: whatever was tuned, for the reader.
     """
@@ -62,7 +63,7 @@ class Runner:
     name: str
     run: Callable[[], object]
     settings: Mapping[str, object] = field(default_factory=dict)
-    start: Callable[[], object] | None = None
+    start_s: float = 0.0
     work: float = 1.0
 
 
@@ -110,7 +111,7 @@ def compare(
         Refused: if others took more than half a core, and it is not to be reported all the same.
     """
     runners: list[Runner] = [ours, *peers]
-    timed = {runner.name: Timed() for runner in runners}
+    timed = {runner.name: Timed(start_s=runner.start_s) for runner in runners}
     if len(timed) != len(runners):
         raise ValueError(f"{id}: two runners have one name among {', '.join(runner.name for runner in runners)}")
     load = Load(noisy)
@@ -162,8 +163,6 @@ def shared(events: int | None, load: Load, packages: Sequence[str]) -> dict[str,
 
 
 def _warm(id: str, runner: Runner, timed: Timed, prepare: Callable[[Runner], object]) -> None:
-    if runner.start is not None:
-        timed.start_s, _ = timed_pass(runner.start)
     prepare(runner)
     timed.cold_s, _ = timed_pass(runner.run)
     print(f"{id}: {runner.name} started in {timed.start_s:.2f} s, first pass {timed.cold_s:.2f} s", flush=True)

@@ -76,10 +76,9 @@ def run(arguments: Arguments) -> None:
     os.environ["TENURE_MEMBER_KEY_SECRET"] = SECRET
     landing = simulated_lake.shop(arguments.work, arguments.events)
     folder = arguments.work / "p15"
-    start_s, _ = timed_pass(lambda: engines.spark(arguments.work))
-    spark = engines.spark(arguments.work)
+    spark, start_s = engines.spark(arguments.work)
     data = Data(spark, landing, folder)
-    found = [each | {"session_start_s": round(start_s, 2)} for each in data.compared(arguments)]
+    found = data.compared(arguments, start_s)
     spark.stop()
     found += Models(data.lake, data.by_hand.newest, folder).compared(arguments)
     results.write(arguments.results, "P15", found)
@@ -97,7 +96,7 @@ class Data:
     def lake(self) -> Lake:
         return Lake(work=self.released.newest, landing=self._landing)
 
-    def compared(self, arguments: Arguments) -> list[results.Result]:
+    def compared(self, arguments: Arguments, start_s: float) -> list[results.Result]:
         sides = {"refresh": self.released, "Polars": self.by_hand}
         polars = Peer(
             name="Polars",
@@ -108,7 +107,7 @@ class Data:
         )
         return compare(
             "P15",
-            Runner(name="refresh", run=self._run, settings=engines.spark_settings()),
+            Runner(name="refresh", run=self._run, settings=engines.spark_settings(), start_s=start_s),
             [polars],
             rounds=arguments.rounds,
             prepare=lambda runner: sides[runner.name].fresh(),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -24,22 +25,32 @@ from benchmarks.tiled_days import Tiles, tiles
 from tenure.contracts import gold
 from tenure.spark.features import member_features
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 KEY = ["member_key", "as_of"]
 
 
 def run(given: Arguments) -> None:
-    spark = engines.spark(given.work, "P1b")
+    spark, start_s = engines.spark(given.work, "P1b")
+    connected = engines.duckdb_connection(given.work)
     made = tiles(spark, given.work, given.events)
     count = spark.read.parquet(str(made.folder / "member_days")).count()
     print(f"P1b: {count:,} tiles of {made.lines:,} lines; making them took {made.seconds:.0f} s", flush=True)
     to = {name: given.work / "P1b" / name for name in ("tenure", "DuckDB", "loop over days")}
-    ours = Runner(name="tenure", run=lambda: in_one_pass(spark, made, to["tenure"]), settings=engines.spark_settings())
+    ours = Runner(
+        name="tenure",
+        run=lambda: in_one_pass(spark, made, to["tenure"]),
+        settings=engines.spark_settings(),
+        start_s=start_s,
+    )
     duckdb = Peer(
         name="DuckDB",
-        run=_duckdb(given.work, made, to["DuckDB"]),
+        run=_duckdb(connected.engine, made, to["DuckDB"]),
         ratio="ours/peer",
         goal=at_most(1.3),
         settings=engines.duckdb_settings(),
+        start_s=connected.start_s,
     )
     loop = Peer(
         name="loop over days",
@@ -47,6 +58,7 @@ def run(given: Arguments) -> None:
         ratio="peer/ours",
         goal=at_least(3),
         settings=engines.spark_settings(),
+        start_s=start_s,
     )
     columns = gold.member_features(made.shop).names
     compare(
@@ -77,9 +89,7 @@ def _write(rows: DataFrame, to: Path) -> None:
     rows.write.mode("append").parquet(str(to))
 
 
-def _duckdb(work: Path, made: Tiles, to: Path) -> Callable[[], None]:
-    connection = engines.duckdb_connection(work)
-
+def _duckdb(connection: DuckDBPyConnection, made: Tiles, to: Path) -> Callable[[], None]:
     def run() -> None:
         to.parent.mkdir(parents=True, exist_ok=True)
         features_of_tiles(connection, made.folder, made.as_of, made.shop, to)

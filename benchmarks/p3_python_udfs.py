@@ -32,7 +32,7 @@ Way = Callable[[DataFrame, Shop], DataFrame]
 
 
 def run(given: Arguments) -> None:
-    spark = engines.spark(given.work, "P3")
+    spark, start_s = engines.spark(given.work, "P3")
     made = tiles(spark, given.work, min(4 * given.events, MOST_LINES))
     folder = kept(given.work / f"{made.folder.name}-rows-{given.events}", partial(_rows, spark, made, given.events))
     rows = spark.read.parquet(str(folder / "rows"))
@@ -49,12 +49,12 @@ def run(given: Arguments) -> None:
 
     settings = engines.spark_settings()
     peers = [
-        Peer(name=name, run=nowhere(name), ratio="peer/ours", goal=at_least(10), settings=settings)
+        Peer(name=name, run=nowhere(name), ratio="peer/ours", goal=at_least(10), settings=settings, start_s=start_s)
         for name in list(ways)[1:]
     ]
     compare(
         "P3",
-        Runner(name="tenure", run=nowhere("tenure"), settings=settings),
+        Runner(name="tenure", run=nowhere("tenure"), settings=settings, start_s=start_s),
         peers,
         rounds=given.rounds,
         equal=lambda peer: hold_equal(*(_sums(ways[n](rows, made.shop)) for n in ("tenure", peer.name)), peer.name),

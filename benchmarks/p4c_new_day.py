@@ -27,10 +27,10 @@ def build(spark: SparkSession, lake: Lake) -> None:
 
 
 def run(arguments: Arguments) -> None:
-    spark = engines.spark(arguments.work)
-    base = landed(spark, arguments)
+    running = engines.spark(arguments.work)
+    base = landed(running.engine, arguments)
     tables, names = gold_tables(base.source.shop), {"ours": "one new day", "peer": "rebuild of all days"}
-    against_rebuild("P4c", spark, base, build, tables, arguments, **names, goal=at_least(15))
+    against_rebuild("P4c", running, base, build, tables, arguments, **names, goal=at_least(15))
 
 
 def landed(spark: SparkSession, arguments: Arguments) -> Lake:

@@ -37,9 +37,13 @@ LABEL_COLUMNS = ("member_key", "as_of", "value", "matured_at")
 
 @dataclass(frozen=True)
 class Reading:
-    """The training rows of a release, as the loop reads them and as Arrow scans them."""
+    """The training rows of a release, as the loop reads them and as Arrow scans them.
+
+    ``start_s`` is what ours does once before: every row is looked at, and the inputs are fitted.
+    """
 
     ready: Ready
+    start_s: float
 
     def shard(self) -> Shard:
         """A worker's share, nothing read yet: here all buckets, as a training with one worker has."""
@@ -106,10 +110,11 @@ def _whole(batch: Batch) -> Batch:
 
 
 def run(arguments: Arguments) -> None:
-    spark = engines.spark(arguments.work)
+    spark, _ = engines.spark(arguments.work)
     lake = released(spark, arguments.work, arguments.events)
     spark.stop()  # its JVM would hold memory that is not its own to hold here
-    reading = Reading(prepare(settings(lake)))
+    ready, start_s = engines.started(lambda: prepare(settings(lake)))
+    reading = Reading(ready, start_s)
     torch.set_num_threads(reading.ready.config.scale.threads_per_worker)  # as the loop does
     found = [each for epochs in (1, epochs_of(reading)) for each in measured(reading, epochs, arguments)]
     results.write(arguments.results, "P4d", found)
@@ -131,7 +136,13 @@ def measured(reading: Reading, epochs: int, arguments: Arguments) -> list[result
     threads = {"threads": machine.cores()}
     return compare(
         "P4d",
-        Runner(name="tensors", run=partial(reading.epochs, epochs), work=work, settings={"processes": 1}),
+        Runner(
+            name="tensors",
+            run=partial(reading.epochs, epochs),
+            work=work,
+            settings={"processes": 1},
+            start_s=reading.start_s,
+        ),
         [
             Peer(
                 name=name,

@@ -85,8 +85,8 @@ def test_a_ratio_is_of_seconds_for_a_unit_of_work_the_way_up_that_the_peer_says(
 
 
 def test_starts_are_reported_apart(clock, tmp_path):
-    clock.seconds = [1.0, 7.0, 1.0, 1.0, 1.0]
-    peer = against("a", [], start=lambda: None)
+    clock.seconds = [1.0, 1.0, 1.0, 1.0]
+    peer = against("a", [], start_s=7.0)
     (result,) = compare("P0", of("ours", []), [peer], rounds=1, equal=lambda peer: None, noisy=True, folder=tmp_path)
     assert result["seconds"]["peer"] == {"median": 1.0, "cpu": 2.0, "start": 7.0, "first_pass": 1.0}
     assert result["ratio"] == 1.0
