@@ -21,8 +21,17 @@ if TYPE_CHECKING:
 MEMORY_GB = 8  # the same for all
 Engine = TypeVar("Engine")
 
-# A session as pip's pyspark makes it; what both need to read the same rows alike (zone, casts) stays ours.
-AS_SHIPPED_BY_SPARK = {"spark.sql.shuffle.partitions": "200"}
+# A session as pip's pyspark makes it: whatever our session sets of SQL and both do not need.
+AS_SHIPPED_BY_SPARK = {
+    "spark.sql.shuffle.partitions": "200",
+    "spark.sql.inMemoryColumnarStorage.compressed": "true",
+    "spark.sql.requireAllClusterKeysForCoPartition": "true",
+    "spark.sql.maxPlanStringLength": "2147483632b",
+    "spark.sql.ui.explainMode": "FORMATTED",
+}
+NOT_SET_BY_SPARK = ("spark.sql.redaction.string.regex",)
+# What both need to read the same rows alike.
+ALIKE = ("spark.sql.session.timeZone", "spark.sql.ansi.enabled", "spark.sql.legacy.parquet.nanosAsLong")
 
 
 class Started(NamedTuple, Generic[Engine]):
@@ -53,8 +62,8 @@ def plain_spark(running: Started[SparkSession]) -> Started[SparkSession]:
     """A session beside the running one, in the same warm JVM, with Spark's own settings for SQL; the JVM's start is
     its start too."""
     beside, seconds = started(running.engine.newSession)
-    for key, value in AS_SHIPPED_BY_SPARK.items():
-        beside.conf.set(key, value)
+    for key in (*AS_SHIPPED_BY_SPARK, *NOT_SET_BY_SPARK):
+        beside.conf.unset(key)
     return Started(beside, running.start_s + seconds)
 
 
