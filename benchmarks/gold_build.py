@@ -72,7 +72,6 @@ def against_rebuild(
         noisy=arguments.noisy,
         events=arguments.events,
         packages=("pyspark", "delta-spark"),
-        folder=arguments.results,
     )
     shutil.rmtree(folder)
     return found

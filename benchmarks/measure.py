@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from typing import Literal
 
@@ -97,9 +96,8 @@ def compare(
     events: int | None = None,
     packages: Sequence[str] = (),
     facts: Callable[[Peer], Mapping[str, object]] = lambda peer: {},
-    folder: Path = results.FOLDER,
 ) -> list[results.Result]:
-    """Measures, writes ``folder/ID.json`` and returns what stands in it, one result a peer.
+    """Measures; one result a peer.
 
     Args:
         prepare: is called before each pass, outside of its time; it removes what the pass before left.
@@ -124,7 +122,6 @@ def compare(
     _rounds(id, runners, rounds, timed, prepare, load)
     said = shared(events, load, packages)
     found = [{**_result(id, ours, peer, timed), **said, **facts(peer)} for peer in peers]
-    results.write(folder, id, found)
     for result in found:
         print(results.sentence(result), flush=True)
     return found

@@ -72,7 +72,7 @@ PACKAGES = ("pyspark", "delta-spark", "polars", "torch", "implicit", "fastapi", 
 PATIENCE_S = 180
 
 
-def run(arguments: Arguments) -> None:
+def run(arguments: Arguments) -> list[results.Result]:
     os.environ["TENURE_MEMBER_KEY_SECRET"] = SECRET
     landing = simulated_lake.shop(arguments.work, arguments.events)
     folder = arguments.work / "p15"
@@ -81,8 +81,8 @@ def run(arguments: Arguments) -> None:
     found = data.compared(arguments, start_s)
     spark.stop()
     found += Models(data.lake, data.by_hand.newest, folder).compared(arguments)
-    results.write(arguments.results, "P15", found)
     shutil.rmtree(folder)
+    return found
 
 
 class Data:
@@ -116,7 +116,6 @@ class Data:
             events=arguments.events,
             packages=PACKAGES,
             facts=lambda _: {"jobs_s": jobs_s(self.lake)},
-            folder=arguments.results,
         )
 
     def _run(self) -> None:

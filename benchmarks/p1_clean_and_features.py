@@ -28,6 +28,7 @@ from benchmarks.equality import Fingerprint, fingerprint, hold_equal
 from benchmarks.features_in_sql import features_of_lines
 from benchmarks.landed_lines import SECRET, Lines, lines, no_touches
 from benchmarks.measure import Peer, Runner, at_least, at_most, compare
+from benchmarks.results import Result
 from tenure.contracts import gold
 from tenure.contracts.control import QUARANTINE, REPLACED
 from tenure.contracts.landing import RAW_ORDERS
@@ -93,7 +94,7 @@ class Tenure:
         rows.write.mode("overwrite").parquet(str(self.to / name))
 
 
-def run(given: Arguments) -> None:
+def run(given: Arguments) -> list[Result]:
     running = engines.spark(given.work, "P1")
     spark, connected, plain = running.engine, engines.duckdb_connection(given.work), engines.plain_spark(running)
     landed = lines(spark, given.work, given.events)
@@ -126,7 +127,7 @@ def run(given: Arguments) -> None:
     def equal(peer: Peer) -> None:
         hold_equal(_outputs(folders["tenure"], landed), _outputs(of[peer.name], landed), peer.name)
 
-    compare(
+    return compare(
         "P1",
         ours,
         [duckdb, idiom],
@@ -137,7 +138,6 @@ def run(given: Arguments) -> None:
         events=landed.rows,
         packages=("pyspark", "duckdb", "pyarrow"),
         facts=lambda peer: {"fates": _fates(folders["tenure"])},
-        folder=given.results,
     )
 
 

@@ -21,6 +21,7 @@ from benchmarks.arguments import Arguments, benchmark
 from benchmarks.equality import fingerprint, hold_equal
 from benchmarks.features_in_sql import features_of_tiles
 from benchmarks.measure import Peer, Runner, at_least, at_most, compare
+from benchmarks.results import Result
 from benchmarks.tiled_days import Tiles, tiles
 from tenure.contracts import gold
 from tenure.spark.features import member_features
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 KEY = ["member_key", "as_of"]
 
 
-def run(given: Arguments) -> None:
+def run(given: Arguments) -> list[Result]:
     spark, start_s = engines.spark(given.work, "P1b")
     connected = engines.duckdb_connection(given.work)
     made = tiles(spark, given.work, given.events)
@@ -61,7 +62,7 @@ def run(given: Arguments) -> None:
         start_s=start_s,
     )
     columns = gold.member_features(made.shop).names
-    compare(
+    return compare(
         "P1b",
         ours,
         [duckdb, loop],
@@ -72,7 +73,6 @@ def run(given: Arguments) -> None:
         events=made.lines,
         packages=("pyspark", "duckdb", "pyarrow"),
         facts=lambda peer: {"tiles": count, "as_of_days": len(made.as_of)},
-        folder=given.results,
     )
 
 

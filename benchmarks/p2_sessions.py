@@ -22,6 +22,7 @@ from benchmarks.arguments import Arguments, benchmark
 from benchmarks.clicked_events import Events, events
 from benchmarks.equality import fingerprint, hold_equal
 from benchmarks.measure import Peer, Runner, at_most, compare
+from benchmarks.results import Result
 from tenure.spark.sessions import member_sessions
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ from ({each}) group by member_key, first_us // {gap_us}
 """
 
 
-def run(given: Arguments) -> None:
+def run(given: Arguments) -> list[Result]:
     spark, start_s = engines.spark(given.work, "P2")
     made = events(spark, given.work, given.events)
     print(f"P2: {made.rows:,} events; making them took {made.seconds:.0f} s", flush=True)
@@ -84,7 +85,7 @@ def run(given: Arguments) -> None:
         )
         for name, query in queries.items()
     ]
-    compare(
+    return compare(
         "P2",
         ours,
         peers,
@@ -94,7 +95,6 @@ def run(given: Arguments) -> None:
         noisy=given.noisy,
         events=made.rows,
         packages=("pyspark", "duckdb", "pyarrow"),
-        folder=given.results,
     )
 
 

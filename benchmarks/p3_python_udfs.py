@@ -21,6 +21,7 @@ from benchmarks import engines, rows_in_python
 from benchmarks.arguments import Arguments, benchmark
 from benchmarks.equality import hold_equal
 from benchmarks.measure import Peer, Runner, at_least, compare
+from benchmarks.results import Result
 from benchmarks.simulated_lake import kept
 from benchmarks.tiled_days import Tiles, tiles
 from tenure.contracts.shop import Shop
@@ -31,7 +32,7 @@ KEY = ("member_key", "as_of")
 Way = Callable[[DataFrame, Shop], DataFrame]
 
 
-def run(given: Arguments) -> None:
+def run(given: Arguments) -> list[Result]:
     spark, start_s = engines.spark(given.work, "P3")
     made = tiles(spark, given.work, min(4 * given.events, MOST_LINES))
     folder = kept(given.work / f"{made.folder.name}-rows-{given.events}", partial(_rows, spark, made, given.events))
@@ -52,7 +53,7 @@ def run(given: Arguments) -> None:
         Peer(name=name, run=nowhere(name), ratio="peer/ours", goal=at_least(10), settings=settings, start_s=start_s)
         for name in list(ways)[1:]
     ]
-    compare(
+    return compare(
         "P3",
         Runner(name="tenure", run=nowhere("tenure"), settings=settings, start_s=start_s),
         peers,
@@ -61,7 +62,6 @@ def run(given: Arguments) -> None:
         noisy=given.noisy,
         events=count,
         packages=("pyspark", "pandas", "pyarrow", "numpy"),
-        folder=given.results,
     )
 
 

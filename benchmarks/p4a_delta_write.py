@@ -55,12 +55,12 @@ class Write:
             raise Unequal(f"{self.table.name}: Delta holds other rows than plain Parquet")
 
 
-def run(arguments: Arguments) -> None:
+def run(arguments: Arguments) -> list[results.Result]:
     running = engines.spark(arguments.work)
     lake = released(running.engine, arguments.work, arguments.events)
     found = [each for write in writes(running.engine, lake) for each in measured(running, write, arguments)]
-    results.write(arguments.results, "P4a", found)
     shutil.rmtree(arguments.work / "p4a", ignore_errors=True)
+    return found
 
 
 def measured(running: Started[SparkSession], write: Write, arguments: Arguments) -> list[results.Result]:
@@ -100,7 +100,6 @@ def measured(running: Started[SparkSession], write: Write, arguments: Arguments)
         events=arguments.events,
         packages=("pyspark", "delta-spark"),
         facts=lambda _: {"rows": rows, "reading_alone_s": round(seconds, 3)},
-        folder=arguments.results,
     )
 
 

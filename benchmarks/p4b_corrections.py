@@ -70,10 +70,9 @@ def build(spark: SparkSession, lake: Lake) -> None:
     label.run(spark, label.Label(**where))
 
 
-def run(arguments: Arguments) -> None:
+def run(arguments: Arguments) -> list[results.Result]:
     running = engines.spark(arguments.work)
-    found = [each for kind in KINDS for each in measured(running, kind, arguments)]
-    results.write(arguments.results, "P4b", found)
+    return [each for kind in KINDS for each in measured(running, kind, arguments)]
 
 
 def measured(running: Started[SparkSession], kind: Kind, arguments: Arguments) -> list[results.Result]:

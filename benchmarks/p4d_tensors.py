@@ -109,15 +109,14 @@ def _whole(batch: Batch) -> Batch:
     return batch
 
 
-def run(arguments: Arguments) -> None:
+def run(arguments: Arguments) -> list[results.Result]:
     spark, _ = engines.spark(arguments.work)
     lake = released(spark, arguments.work, arguments.events)
     spark.stop()  # its JVM would hold memory that is not its own to hold here
     ready, start_s = engines.started(lambda: prepare(settings(lake)))
     reading = Reading(ready, start_s)
     torch.set_num_threads(reading.ready.config.scale.threads_per_worker)  # as the loop does
-    found = [each for epochs in (1, epochs_of(reading)) for each in measured(reading, epochs, arguments)]
-    results.write(arguments.results, "P4d", found)
+    return [each for epochs in (1, epochs_of(reading)) for each in measured(reading, epochs, arguments)]
 
 
 def settings(lake: Lake) -> FitTask:
@@ -159,7 +158,6 @@ def measured(reading: Reading, epochs: int, arguments: Arguments) -> list[result
         events=arguments.events,
         packages=("pyarrow", "deltalake", "torch"),
         facts=lambda _: {"training_rows": reading.rows, "epochs": epochs},
-        folder=arguments.results,
     )
 
 
