@@ -11,9 +11,12 @@ in which everything is read, and once for as many epochs as that training has, a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.dataset as ds
 import torch
 from deltalake import DeltaTable
@@ -95,11 +98,33 @@ class Reading:
         return self.ready.survey.rows["train"]
 
     def refuse_unequal(self) -> None:
-        """The batches hold every training row once, and the scan sees as many labels."""
-        shard = self.shard()
-        ids = [tuple(row) for batch in shard.batches(seed=1, epoch=0, batch_rows=4096) for row in batch.ids.tolist()]
-        if len(set(ids)) != len(ids) or not len(ids) == self.rows == self._scan():
-            raise Unequal(f"{len(ids):,} rows in batches, {self.rows:,} training rows, {self._scan():,} labels scanned")
+        """The batches hold every member's label at every ``as_of`` that the scan sees, each once."""
+        until = self.ready.reader.split.days("train")[1]
+        scanned = self._dataset(LABELS).to_table(columns=list(LABEL_COLUMNS), filter=ds.field("as_of") <= until)
+        batches = self.shard().batches(seed=1, epoch=0, batch_rows=4096)
+        hold_same_labels(batches, scanned)
+        if len(scanned) != self.rows:
+            raise Unequal(f"{self.rows:,} training rows, {len(scanned):,} labels scanned")
+
+
+def hold_same_labels(batches: Iterable[Batch], scanned: pa.Table) -> None:
+    """Raises where batches do not hold the scanned member_key, as_of and value, in any order."""
+    ours = np.concatenate([_told(batch) for batch in batches])
+    as_of = scanned["as_of"].cast(pa.int32()).to_numpy()
+    theirs = np.stack([scanned["member_key"].to_numpy(), as_of, scanned["value"].to_numpy().astype(np.int64)], axis=1)
+    if len(ours) != len(theirs):
+        raise Unequal(f"{len(ours):,} rows in batches, {len(theirs):,} labels scanned")
+    ours, theirs = (rows[np.lexsort(rows.T[::-1])] for rows in (ours, theirs))
+    if (differ := (ours != theirs).any(axis=1)).any():
+        first = int(differ.argmax())
+        shown = f"member_key, as_of and label {ours[first].tolist()} is not {theirs[first].tolist()}"
+        raise Unequal(f"{int(differ.sum()):,} of {len(ours):,} rows in batches are not those scanned; {shown}")
+
+
+def _told(batch: Batch) -> np.ndarray:
+    """(N, 3) int64: member_key, as_of and label, which is 0 or 1."""
+    assert batch.labels is not None
+    return torch.cat([batch.ids, batch.labels.to(torch.int64)[:, None]], dim=1).numpy()
 
 
 def _whole(batch: Batch) -> Batch:
