@@ -63,6 +63,7 @@ def against_rebuild(
                 run=lambda: all_of_it.run(spark),
                 ratio="peer/ours",
                 goal=goal,
+                settings=engines.spark_settings(),
                 start_s=start_s,
             )
         ],

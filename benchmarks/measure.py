@@ -16,11 +16,11 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import median
-from typing import Literal
+from typing import Literal, Protocol
 
 from benchmarks import machine, results
 from benchmarks.neighbours import LOUD, Neighbours, Watch
@@ -112,6 +112,7 @@ def compare(
     timed = {runner.name: Timed(start_s=runner.start_s) for runner in runners}
     if len(timed) != len(runners):
         raise ValueError(f"{id}: two runners have one name among {', '.join(runner.name for runner in runners)}")
+    introduce(id, runners, packages)
     load = Load(noisy)
     load.before()
     for runner in runners:
@@ -125,6 +126,23 @@ def compare(
     for result in found:
         print(results.sentence(result), flush=True)
     return found
+
+
+class HasSettings(Protocol):
+    """A side, for whoever reads what it was."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def settings(self) -> Mapping[str, object]: ...
+
+
+def introduce(id: str, sides: Iterable[HasSettings], packages: Sequence[str]) -> None:
+    """Prints the versions, and the settings of all sides, before anything is measured."""
+    print(f"{id}: {results.in_words(machine.versions(*packages))}", flush=True)
+    for side in sides:
+        print(f"{id}: {side.name}: {results.in_words(side.settings) or 'no settings'}", flush=True)
 
 
 def _rounds(
@@ -183,6 +201,10 @@ def _result(id: str, ours: Runner, peer: Peer, timed: Mapping[str, Timed]) -> re
         for a, b in zip(mine.rounds_s, theirs.rounds_s, strict=True)
     ]
     ratio = round(_ratio(ours, peer, mine.rounds_s, theirs.rounds_s), 3)
+    # What the work costs rather than how long it takes: others on the machine change it less. Not known of sides that
+    # tell their own seconds.
+    are_clocked = bool(mine.rounds_cpu_s and theirs.rounds_cpu_s)
+    cpu = {"cpu_ratio": round(_ratio(ours, peer, mine.rounds_cpu_s, theirs.rounds_cpu_s), 3)} if are_clocked else {}
     return {
         "id": id,
         "peer": peer.name,
@@ -192,8 +214,7 @@ def _result(id: str, ours: Runner, peer: Peer, timed: Mapping[str, Timed]) -> re
         "comparison": peer.goal.comparison,
         "met": peer.goal.is_met_by(ratio),
         "rounds": rounds,
-        # What the work costs rather than how long it takes: others on the machine change it less.
-        "cpu_ratio": round(_ratio(ours, peer, mine.rounds_cpu_s, theirs.rounds_cpu_s), 3),
+        **cpu,
         "seconds": {"ours": _seconds(mine), "peer": _seconds(theirs)},
         "work": {"ours": ours.work, "peer": peer.work},
         "settings": {"ours": dict(ours.settings), "peer": dict(peer.settings)},
@@ -214,7 +235,7 @@ def ratio_of(ours: Runner, peer: Peer, ours_s: float, peer_s: float) -> float:
 def _seconds(timed: Timed) -> dict[str, float]:
     return {
         "median": round(median(timed.rounds_s), 3),
-        "cpu": round(median(timed.rounds_cpu_s), 3),
+        **({"cpu": round(median(timed.rounds_cpu_s), 3)} if timed.rounds_cpu_s else {}),
         "start": round(timed.start_s, 3),
         "first_pass": round(timed.cold_s, 3),
     }

@@ -30,6 +30,10 @@ def order(id: str) -> tuple[int, str]:
     return int(digits or 0), id
 
 
+def in_words(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
 def sentence(result: Mapping[str, Any]) -> str:
     verdict = "met" if result["met"] else "missed"
     noisy = ", with others on the machine" if result["noisy"] else ""

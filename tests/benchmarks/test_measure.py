@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
-from benchmarks import measure
+from benchmarks import measure, results, table
 from benchmarks.measure import Peer, Runner, at_least, at_most, compare, ratio_of
 from benchmarks.neighbours import Neighbours
-from benchmarks.table import BEGINS, ENDS, inserted, table
+from benchmarks.table import BEGINS, ENDS, inserted
 
 from tenure.errors import Refused
 
@@ -147,8 +147,27 @@ def test_the_table_stands_between_its_marks_and_the_rest_of_the_page_stays(clock
     clock.seconds = [1.0, 1.0, 3.0, 1.0]
     found = compare("P0", of("ours", []), [against("a", [])], rounds=1, equal=lambda peer: None, noisy=True,
                     events=20_000_000)  # fmt: skip
-    page = inserted(f"before\n{BEGINS}\nold\n{ENDS}\nafter\n", table(found))
+    page = inserted(f"before\n{BEGINS}\nold\n{ENDS}\nafter\n", table.table(found))
     assert page.startswith(f"before\n{BEGINS}\n| id |")
     assert page.endswith(f"{ENDS}\nafter\n")
     assert "| P0 | a | 20 M | 3.00 | 1.00 | **3.00x** ours/peer | 3.00-3.00 | ≤ 2x | **no** | quiet, " in page
     assert "old" not in page
+
+
+def test_the_table_of_the_page_is_the_generated_one(tmp_path, capsys):
+    page = tmp_path / "benchmarks.md"
+    page.write_text(table.PAGE.read_text())
+    table.main(results.FOLDER, page)
+    assert page.read_text() == table.PAGE.read_text()
+
+
+def test_versions_and_the_settings_of_all_sides_are_told_before_anything_runs(clock, capsys):
+    clock.seconds = [1.0] * 4
+    told = []
+    ours = Runner(name="ours", run=lambda: told.append(capsys.readouterr().out), settings={"shuffle partitions": 4})
+    peer = against("a", [], settings={"threads": 2, "memory_limit": "8GB"})
+    compare("P0", ours, [peer], rounds=1, equal=lambda peer: None, noisy=True, packages=("pyarrow",))
+    versions, *settings = told[0].splitlines()
+    assert versions.startswith("P0: python 3.")
+    assert ", pyarrow " in versions
+    assert settings == ["P0: ours: shuffle partitions 4", "P0: a: threads 2, memory_limit 8GB"]
