@@ -17,12 +17,12 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks import engines, rows_in_python
+from benchmarks import engines, machine, rows_in_python
 from benchmarks.arguments import Arguments, benchmark
 from benchmarks.equality import hold_equal
 from benchmarks.measure import Peer, Runner, at_least, compare
 from benchmarks.results import Result
-from benchmarks.simulated_lake import kept
+from benchmarks.simulated_lake import Unequal, kept
 from benchmarks.tiled_days import Tiles, tiles
 from tenure.contracts.shop import Shop
 from tenure.spark.features import member_features, told_by_a_row
@@ -35,9 +35,10 @@ Way = Callable[[DataFrame, Shop], DataFrame]
 def run(given: Arguments) -> list[Result]:
     spark, start_s = engines.spark(given.work, "P3")
     made = tiles(spark, given.work, min(4 * given.events, MOST_LINES))
-    folder = kept(given.work / f"{made.folder.name}-rows-{given.events}", partial(_rows, spark, made, given.events))
+    name = f"{made.folder.name}-rows-{given.events}-in-{machine.cores()}"
+    folder = kept(given.work / name, partial(_rows, spark, made, given.events))
     rows = spark.read.parquet(str(folder / "rows"))
-    count = rows.count()
+    count, tasks = rows.count(), hold_busy(rows)
     ways: dict[str, Way] = {
         "tenure": told_by_a_row,
         "pickled UDF": partial(rows_in_python.by, rows_in_python.pickled(made.shop)),
@@ -62,6 +63,7 @@ def run(given: Arguments) -> list[Result]:
         noisy=given.noisy,
         events=count,
         packages=("pyspark", "pandas", "pyarrow", "numpy"),
+        facts=lambda peer: {"tasks": tasks},
     )
 
 
@@ -70,7 +72,17 @@ def _rows(spark: SparkSession, made: Tiles, wanted: int, to: Path) -> None:
     features.select(*KEY, *rows_in_python.inputs(made.shop)).write.parquet(str(to / "once"))
     once = spark.read.parquet(str(to / "once"))
     times = -(-wanted // once.count())
-    once.crossJoin(F.broadcast(spark.range(times))).drop("id").limit(wanted).write.parquet(str(to / "rows"))
+    rows = once.crossJoin(F.broadcast(spark.range(times))).drop("id").limit(wanted)
+    # A limit leaves one partition: one task for ours, where the others have a Python process beside it.
+    rows.repartition(machine.cores()).write.parquet(str(to / "rows"))
+
+
+def hold_busy(rows: DataFrame) -> int:
+    """How many tasks read the rows; raises where some core would have none."""
+    tasks = rows.rdd.getNumPartitions()
+    if tasks < machine.cores():
+        raise Unequal(f"the rows are read by {tasks} tasks, and there are {machine.cores()} cores")
+    return tasks
 
 
 def _sums(rows: DataFrame) -> dict[str, object]:
