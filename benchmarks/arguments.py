@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,14 @@ class Arguments:
 
 
 def benchmark(
-    run: Callable[[Arguments], object], *, says: str, events: int = 20_000_000, argv: list[str] | None = None
+    run: Callable[[Arguments], Sequence[results.Result]],
+    *,
+    says: str,
+    events: int = 20_000_000,
+    argv: list[str] | None = None,
 ) -> None:
-    """Parses, runs, and exits: 0 measured, 2 wrong input, 3 refused because others were busy. A goal that is missed is
-    a result, not an error."""
+    """Parses, runs, writes what all parts found at once, and exits: 0 measured, 2 wrong input, 3 refused because others
+    were busy; then the results from before stay. A goal that is missed is a result, not an error."""
     parser = argparse.ArgumentParser(description=says, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=events, help=f"how many (default: {events:,})")
     parser.add_argument("--rounds", type=int, default=3, help="how often each side is timed (default: 3)")
@@ -36,7 +40,8 @@ def benchmark(
     parser.add_argument("--results", type=Path, default=results.FOLDER, help=f"default: {results.FOLDER}")
     given = parser.parse_args(argv)
     try:
-        run(Arguments(**{**vars(given), "work": given.work.absolute()}))
+        arguments = Arguments(**{**vars(given), "work": given.work.absolute()})
+        results.write(arguments.results, run(arguments))
     except TenureError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -9,12 +9,16 @@ import polars as pl
 from benchmarks.plan_by_hand import Plan
 
 
-def keyed(rows: pl.DataFrame, plan: Plan) -> pl.DataFrame:
-    """With the member's pseudonym in the place of the id; each id is hashed once."""
-    ids = rows["member_id"].unique().drop_nulls()
-    digests = [hmac.digest(plan.secret, one.encode(), "sha256")[:8] for one in ids.to_list()]
-    keys = pl.Series("member_key", [int.from_bytes(d, "big", signed=True) for d in digests], pl.Int64)
-    return rows.join(pl.DataFrame({"member_id": ids, "member_key": keys}), "member_id", "left").drop("member_id")
+def key(member_id: pl.Expr, plan: Plan) -> pl.Expr:
+    """The member's pseudonym; each id is hashed once."""
+
+    def hashed(ids: pl.Series) -> pl.Series:
+        each = ids.unique().drop_nulls()
+        digests = [hmac.digest(plan.secret, one.encode(), "sha256")[:8] for one in each.to_list()]
+        keys = pl.Series([int.from_bytes(d, "big", signed=True) for d in digests], dtype=pl.Int64)
+        return ids.replace_strict(each, keys, default=None, return_dtype=pl.Int64)
+
+    return member_id.map_batches(hashed, return_dtype=pl.Int64)
 
 
 def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -37,7 +41,6 @@ def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
             pl.col("exported_on").alias("known_on"),
         )
         .with_row_index("position")
-        .collect()
     )
     catalogue = (
         pl.scan_parquet(plan.landing / "products" / "*" / "*.parquet")
@@ -45,15 +48,12 @@ def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
         .unique(["product_id", "known_on"], keep="first", maintain_order=True)
         .sort("known_on")
         .with_columns(is_known=pl.lit(True))
-        .collect()
     )
     told = raw.sort("known_on").join_asof(catalogue, on="known_on", by="product_id", check_sortedness=False)
-    told = told.sort("position")
     number = pl.col("member_id").str.slice(1, 8).cast(pl.Int64, strict=False)
     rest = pl.col("member_id").str.slice(9, 2).cast(pl.Int64, strict=False)
     is_member = pl.col("member_id").str.contains(r"^M[0-9]{10}$") & (number % 97 == rest)
     is_sale = ~pl.col("is_return")
-    newest = raw["known_on"].max()
     rules = {
         "broken_encoding": pl.col("store_id").str.contains("[\ufffd\u00c3]"),
         "member_unknown": ~is_member,
@@ -62,7 +62,7 @@ def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
         "missing": pl.any_horizontal(
             pl.col("order_id", "product_id", "occurred_at", "quantity", "paid_minor").is_null()
         ),
-        "in_the_future": pl.col("day") > newest,
+        "in_the_future": pl.col("day") > pl.col("known_on").max(),
         "negative_price": is_sale & (pl.col("paid_minor") < 0),
         "negative_quantity": is_sale & (pl.col("quantity") < 0),
         "positive_return": pl.col("is_return") & ((pl.col("paid_minor") > 0) | (pl.col("quantity") > 0)),
@@ -71,99 +71,128 @@ def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
         | (pl.col("coupon_minor") < 0),
     }
     rule = pl.coalesce([pl.when(holds).then(pl.lit(name)) for name, holds in rules.items()])
-    judged = told.with_columns(rule=rule, quantity=pl.min_horizontal("quantity", pl.lit(30.0)))
-    is_repeat = pl.col("rule").is_null() & pl.struct("order_id", "product_id").is_duplicated()
-    if judged.select(is_repeat.any()).item():
-        first = pl.struct("order_id", "product_id").is_first_distinct()
-        judged = judged.with_columns(rule=pl.when(is_repeat & ~first).then(pl.lit("duplicate")).otherwise("rule"))
-    judged = keyed(judged, plan).drop("is_known")
-    return paired(judged)
+    is_repeat = pl.col("rule").is_null() & ~pl.struct("order_id", "product_id").is_first_distinct()
+    judged = (
+        told.sort("position")
+        .with_columns(
+            rule=rule, quantity=pl.min_horizontal("quantity", pl.lit(30.0)), member_key=key(pl.col("member_id"), plan)
+        )
+        .with_columns(rule=pl.when(is_repeat).then(pl.lit("duplicate")).otherwise("rule"))
+        .drop("is_known", "member_id")
+    )
+    return paired(judged.collect())
 
 
 def paired(judged: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Returns with the sale that they take back, in ``corrects`` and ``day``: the newest one before, of the same member
     and product, of which just the goods and the money come back, or else enough is left. A sale taken back as a whole
     on the day of its own knowledge goes with it."""
-    kept = judged.filter(pl.col("rule").is_null())
-    returned = kept.filter("is_return").select("member_key", "product_id").unique()
-    told = kept.join(returned, ["member_key", "product_id"], "semi")
-    told = told.sort("member_key", "product_id", "occurred_at", "is_return", "position")
-    names = ("member_key", "product_id", "is_return", "position", "day", "known_on", "quantity", "paid_minor")
-    of_return, of_sale, of_day, netted = [], [], [], []
-    now, open_sales = None, []
-    for member, product, is_return, position, day, known_on, quantity, paid in told.select(names).iter_rows():
-        if (member, product) != now:
-            now, open_sales = (member, product), []
-        if not is_return:
-            open_sales.append([quantity, known_on, position, day, paid])
-            continue
-        enough = [sale for sale in reversed(open_sales) if sale[0] >= -quantity and sale[1] <= known_on]
-        just = [sale for sale in enough if sale[0] == -quantity and sale[4] == -paid]
-        if not enough:
-            continue
-        sale = (just or enough)[0]
-        if just and sale[1] == known_on:
-            netted += [position, sale[2]]
-        of_return.append(position)
-        of_sale.append(sale[2])
-        of_day.append(sale[3])
-        sale[0], sale[4] = sale[0] + quantity, None
-    pairs = pl.DataFrame(
-        {"position": of_return, "corrects": of_sale, "sale_day": of_day},
-        schema={"position": judged.schema["position"], "corrects": judged.schema["position"], "sale_day": pl.Date},
-    )
-    gone = pl.Series(netted, dtype=judged.schema["position"])
+    pairs = _pairs(judged.lazy().filter(pl.col("rule").is_null())).lazy()
+    netted = pairs.filter("is_netted")
+    gone = pl.concat([netted.select("position"), netted.select(position="corrects")]).with_columns(is_gone=pl.lit(True))
     is_lonely = pl.col("rule").is_null() & pl.col("is_return") & pl.col("corrects").is_null()
-    joined = judged.join(pairs, "position", "left").with_columns(
-        rule=pl.when(pl.col("position").is_in(gone.implode()))
-        .then(pl.lit("taken_back_same_day"))
-        .when(is_lonely)
-        .then(pl.lit("return_without_sale"))
-        .otherwise("rule"),
-        day=pl.coalesce("sale_day", "day"),
+    joined = (
+        judged.lazy()
+        .join(pairs.select("position", "corrects", "sale_day"), "position", "left")
+        .join(gone, "position", "left")
+        .with_columns(
+            rule=pl.when("is_gone")
+            .then(pl.lit("taken_back_same_day"))
+            .when(is_lonely)
+            .then(pl.lit("return_without_sale"))
+            .otherwise("rule"),
+            day=pl.coalesce("sale_day", "day"),
+        )
+        .drop("sale_day", "is_gone")
     )
-    joined = joined.drop("sale_day")
     is_kept = pl.col("rule").is_null()
-    return joined.filter(is_kept).drop("rule"), joined.filter(~is_kept)
+    lines, aside = pl.collect_all([joined.filter(is_kept).drop("rule"), joined.filter(~is_kept)])
+    return lines, aside
 
 
-def read_touches(plan: Plan) -> pl.DataFrame:
-    rows = (
-        pl.scan_parquet(plan.landing / "touches" / "*" / "*.parquet")
+def _pairs(kept: pl.LazyFrame) -> pl.DataFrame:
+    """Returns and their sales. What a return leaves of a sale counts for the next return of the same member and
+    product, so all first returns are paired at once, then all second ones, and so on."""
+    bought = ["member_key", "product_id"]
+    back = (
+        kept.filter("is_return")
+        .sort("occurred_at", "position")
         .select(
-            pl.col("member").alias("member_id"),
-            pl.col("campaign").alias("campaign_id"),
-            pl.col("kind").cast(pl.String).alias("touch_kind"),
-            pl.col("on").alias("day"),
-            pl.col("exported_on").alias("known_on"),
+            "position",
+            *bought,
+            back_at="occurred_at",
+            back_known_on="known_on",
+            back=-pl.col("quantity"),
+            back_minor=-pl.col("paid_minor"),
+            turn=pl.int_range(pl.len()).over(bought),
         )
         .collect()
     )
-    return keyed(rows, plan).unique(
-        ["member_key", "campaign_id", "touch_kind", "day"], keep="first", maintain_order=True
+    left = (
+        kept.filter(~pl.col("is_return"))
+        .join(back.lazy().select(bought).unique(), bought, "semi")
+        .select(*bought, "occurred_at", "known_on", "quantity", "paid_minor", corrects="position", sale_day="day")
+        .collect()
     )
+    is_just = (pl.col("quantity") == pl.col("back")) & (pl.col("paid_minor") == pl.col("back_minor")).fill_null(False)
+    found = []
+    for _, turn in sorted(back.partition_by("turn", as_dict=True).items()):
+        pairs = (
+            turn.lazy()
+            .join(left.lazy(), bought)
+            .filter(
+                pl.col("occurred_at") <= pl.col("back_at"),
+                pl.col("quantity") >= pl.col("back"),
+                pl.col("known_on") <= pl.col("back_known_on"),
+            )
+            .with_columns(is_just=is_just)
+            .sort("is_just", "occurred_at", "corrects")
+            .unique("position", keep="last", maintain_order=True)
+            .with_columns(is_netted=pl.col("is_just") & (pl.col("known_on") == pl.col("back_known_on")))
+            .select("position", "corrects", "sale_day", "is_netted", "back")
+            .collect()
+        )
+        found.append(pairs)
+        taken = pl.col("back")
+        left = left.join(pairs.select("corrects", "back"), "corrects", "left").with_columns(
+            quantity=pl.col("quantity") - taken.fill_null(0), paid_minor=pl.when(taken.is_null()).then("paid_minor")
+        )
+        left = left.drop("back")
+    kinds = {"position": pl.UInt32, "corrects": pl.UInt32, "sale_day": pl.Date, "is_netted": pl.Boolean}
+    return pl.concat([pl.DataFrame(schema=kinds), *(pairs.select(*kinds) for pairs in found)])
 
 
-def members_of(plan: Plan, lines: pl.DataFrame, touches: pl.DataFrame) -> pl.DataFrame:
+def read_touches(plan: Plan) -> pl.DataFrame:
+    rows = pl.scan_parquet(plan.landing / "touches" / "*" / "*.parquet").select(
+        key(pl.col("member"), plan).alias("member_key"),
+        pl.col("campaign").alias("campaign_id"),
+        pl.col("kind").cast(pl.String).alias("touch_kind"),
+        pl.col("on").alias("day"),
+        pl.col("exported_on").alias("known_on"),
+    )
+    names = ["member_key", "campaign_id", "touch_kind", "day"]
+    return rows.unique(names, keep="first", maintain_order=True).collect()
+
+
+def members_of(plan: Plan, lines: pl.DataFrame, touches: pl.DataFrame) -> pl.LazyFrame:
     """Versions of members, those included of whom we know only by what they did."""
     told = ("age_band", "household_size", "region")
     versions = (
         pl.scan_parquet(plan.landing / "members" / "*" / "*.parquet")
         .select(
-            pl.col("member").alias("member_id"),
+            key(pl.col("member"), plan).alias("member_key"),
             pl.col("age").cast(pl.String).alias("age_band"),
             pl.col("household").cast(pl.String).alias("household_size"),
             pl.col("region").cast(pl.String),
             pl.col("exported_on").alias("known_on"),
         )
-        .collect()
+        .unique(["member_key", "known_on"], keep="first", maintain_order=True)
     )
-    versions = keyed(versions, plan).unique(["member_key", "known_on"], keep="first", maintain_order=True)
-    seen = pl.concat([rows.select("member_key", "known_on") for rows in (lines, touches)])
+    seen = pl.concat([rows.lazy().select("member_key", "known_on") for rows in (lines, touches)])
     first = seen.group_by("member_key").agg(pl.col("known_on").min())
     since = versions.group_by("member_key").agg(since=pl.col("known_on").min())
     unseen = first.join(since, "member_key", "left").filter(
         pl.col("since").is_null() | (pl.col("since") > pl.col("known_on"))
     )
     unseen = unseen.select("member_key", *(pl.lit(None, pl.String).alias(name) for name in told), "known_on")
-    return pl.concat([versions.select("member_key", *told, "known_on"), unseen]).sort("known_on")
+    return pl.concat([versions, unseen])

@@ -22,13 +22,16 @@ def run(plan: Plan) -> None:
     put(lines, plan, "order_lines")
     put(aside, plan, "quarantine")
     touches = read_touches(plan)
-    members = members_of(plan, lines, touches)
     parts = signed(lines)
     tiles = tiles_of(parts, touches, plan)
-    put(features_of(members, tiles, plan), plan, "member_features")
-    put(labels_of(tiles, plan), plan, "labels")
-    put(events_of(parts, tiles), plan, "member_events")
-    put(interactions_of(parts), plan, "interactions")
+    gold = {
+        "member_features": features_of(members_of(plan, lines, touches), tiles, plan),
+        "labels": labels_of(tiles, plan),
+        "member_events": events_of(parts, tiles),
+        "interactions": interactions_of(parts),
+    }
+    for name, rows in zip(gold, pl.collect_all(gold.values()), strict=True):
+        put(rows, plan, name)
 
 
 def put(rows: pl.DataFrame, plan: Plan, name: str) -> None:

@@ -11,16 +11,16 @@ OTHER = 63  # the bit of any category beyond the main ones
 
 def signed(lines: pl.DataFrame) -> pl.DataFrame:
     """One part a line, on the day of the sale; a return carries its sale's order, category and hour."""
-    lines = lines.filter(pl.col("member_key").is_not_null())
+    rows = lines.lazy().filter(pl.col("member_key").is_not_null())
     columns = ["order_id", "product_id", "category", "hour", "times", "quantity", "paid_minor", "returned_minor"]
     columns = [*VERSION, *columns, "discount_minor", "coupon_minor"]
     zero = pl.lit(0, pl.Int64)
-    sales = lines.filter(~pl.col("is_return"))
+    sales = rows.filter(~pl.col("is_return"))
     sold = sales.select(
         pl.col("position").alias("corrects"), "order_id", "category", "hour", pl.col("quantity").alias("sold")
     )
     back = (
-        lines.filter("is_return")
+        rows.filter("is_return")
         .drop("order_id", "category", "hour")
         .join(sold, "corrects")
         .sort("corrects", "known_on", "position")
@@ -35,7 +35,7 @@ def signed(lines: pl.DataFrame) -> pl.DataFrame:
         )
     )
     sales = sales.with_columns(times=pl.lit(1, pl.Int64), returned_minor=zero)
-    return pl.concat([sales.select(columns), back.select(columns)])
+    return pl.concat([sales.select(columns), back.select(columns)]).collect()
 
 
 def tiles_of(parts: pl.DataFrame, touches: pl.DataFrame, plan: Plan) -> pl.DataFrame:
@@ -53,9 +53,9 @@ def tiles_of(parts: pl.DataFrame, touches: pl.DataFrame, plan: Plan) -> pl.DataF
         *(pl.col("times").filter(of(name)).sum().alias(f"lines_{i}") for i, name in enumerate(plan.categories)),
         pl.col("times").filter(~pl.col("category").is_in(plan.categories)).sum().alias(f"lines_{OTHER}"),
     ]
-    orders = parts.group_by(*VERSION, "order_id").agg(sums)
-    names = [name for name in orders.columns if name not in (*VERSION, "order_id")]
-    versions = pl.concat([parts.select(VERSION), touches.select(VERSION)]).unique()
+    orders = parts.lazy().group_by(*VERSION, "order_id").agg(sums)
+    names = [name for name in orders.collect_schema().names() if name not in (*VERSION, "order_id")]
+    versions = pl.concat([rows.lazy().select(VERSION) for rows in (parts, touches)]).unique()
     several = versions.group_by(MEMBER_DAY).len().filter(pl.col("len") > 1)
     orders = pl.concat(
         [
@@ -64,8 +64,10 @@ def tiles_of(parts: pl.DataFrame, touches: pl.DataFrame, plan: Plan) -> pl.DataF
         ]
     )
     names, kinds = [*names, "baskets"], ["targeted", "redeemed"]
-    of_touches = touches.group_by(VERSION).agg(
-        (pl.col("touch_kind") == kind).sum().cast(pl.Int64).alias(kind) for kind in kinds
+    of_touches = (
+        touches.lazy()
+        .group_by(VERSION)
+        .agg((pl.col("touch_kind") == kind).sum().cast(pl.Int64).alias(kind) for kind in kinds)
     )
     tiles = orders.group_by(VERSION).agg(pl.col(names).sum()).join(of_touches, VERSION, "full", coalesce=True)
     tiles = tiles.with_columns(pl.col(*names, *kinds).fill_null(0), superseded_on=pl.lit(None, pl.Date))
@@ -76,14 +78,15 @@ def tiles_of(parts: pl.DataFrame, touches: pl.DataFrame, plan: Plan) -> pl.DataF
     )
     tiles = pl.concat([tiles.join(several, MEMBER_DAY, "anti"), of_several]).sort(VERSION)
     bits = [(i, f"lines_{i}") for i in (*range(len(plan.categories)), OTHER)]
-    return tiles.with_columns(
+    tiles = tiles.with_columns(
         pl.col("items").round(6),
         (pl.col("baskets") > 0).cast(pl.Int64).alias("visits"),
         pl.sum_horizontal((pl.col(name) > 0).cast(pl.Int64) * _bit(i) for i, name in bits).alias("category_bits"),
     )
+    return tiles.collect()
 
 
-def _kept_or_not(orders: pl.DataFrame) -> pl.DataFrame:
+def _kept_or_not(orders: pl.LazyFrame) -> pl.LazyFrame:
     """``baskets`` is 1 when something of an order was first kept, -1 when the last of it was taken back."""
     order = [*MEMBER_DAY, "order_id"]
     is_kept = (pl.col("lines").cum_sum().over(order) > 0).cast(pl.Int64)
@@ -95,11 +98,13 @@ def _bit(place: int) -> int:
     return -(1 << 63) if place == OTHER else 1 << place
 
 
-def events_of(parts: pl.DataFrame, tiles: pl.DataFrame) -> pl.DataFrame:
+def events_of(parts: pl.DataFrame, tiles: pl.DataFrame) -> pl.LazyFrame:
     """Every version of every visit, with the categories of what was kept, most spent on first."""
     category = pl.col("category").fill_null("unknown")
-    mix = parts.group_by(*VERSION, category).agg(
-        lines=pl.col("times").sum(), paid=pl.col("paid_minor").sum(), hour=pl.col("hour").min()
+    mix = (
+        parts.lazy()
+        .group_by(*VERSION, category)
+        .agg(lines=pl.col("times").sum(), paid=pl.col("paid_minor").sum(), hour=pl.col("hour").min())
     )
     versions = mix.select(VERSION).unique()
     # A version holds what came with it and with those before it.
@@ -124,10 +129,16 @@ def events_of(parts: pl.DataFrame, tiles: pl.DataFrame) -> pl.DataFrame:
     )
     columns = ["baskets", "lines", "spend_minor", "discount_minor", "coupon_minor"]
     kind = pl.when(pl.col("lines") > 0).then(pl.lit("visit")).otherwise(pl.lit("none"))
-    return mixes.join(tiles.select(*VERSION, *columns), VERSION).with_columns(kind=kind).sort(VERSION)
+    return mixes.join(tiles.lazy().select(*VERSION, *columns), VERSION).with_columns(kind=kind).sort(VERSION)
 
 
-def interactions_of(parts: pl.DataFrame) -> pl.DataFrame:
-    return parts.group_by("member_key", "product_id", "day", "known_on").agg(
-        times=pl.col("times").sum(), quantity=pl.col("quantity").sum().round(6), spend_minor=pl.col("paid_minor").sum()
+def interactions_of(parts: pl.DataFrame) -> pl.LazyFrame:
+    return (
+        parts.lazy()
+        .group_by("member_key", "product_id", "day", "known_on")
+        .agg(
+            times=pl.col("times").sum(),
+            quantity=pl.col("quantity").sum().round(6),
+            spend_minor=pl.col("paid_minor").sum(),
+        )
     )

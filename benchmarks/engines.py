@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from pyspark.sql import SparkSession
 
@@ -17,30 +19,59 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY_GB = 8  # the same for all
+Engine = TypeVar("Engine")
 
-# A session as pip's pyspark makes it; what both need to read the same rows alike (zone, casts) stays ours.
-AS_SHIPPED_BY_SPARK = {"spark.sql.shuffle.partitions": "200"}
+# A session as pip's pyspark makes it: whatever our session sets of SQL and both do not need.
+AS_SHIPPED_BY_SPARK = {
+    "spark.sql.shuffle.partitions": "200",
+    "spark.sql.inMemoryColumnarStorage.compressed": "true",
+    "spark.sql.requireAllClusterKeysForCoPartition": "true",
+    "spark.sql.maxPlanStringLength": "2147483632b",
+    "spark.sql.ui.explainMode": "FORMATTED",
+}
+NOT_SET_BY_SPARK = ("spark.sql.redaction.string.regex",)
+# What both need to read the same rows alike.
+ALIKE = ("spark.sql.session.timeZone", "spark.sql.ansi.enabled", "spark.sql.legacy.parquet.nanosAsLong")
 
 
-def spark(work: Path, name: str = "benchmark") -> SparkSession:
+class Started(NamedTuple, Generic[Engine]):
+    """An engine, and the seconds until it was there; sides that share it each tell all of them."""
+
+    engine: Engine
+    start_s: float
+
+
+def started(make: Callable[[], Engine]) -> Started[Engine]:
+    began = time.perf_counter()
+    engine = make()
+    return Started(engine, time.perf_counter() - began)
+
+
+def spark(work: Path, name: str = "benchmark") -> Started[SparkSession]:
     """The session of the jobs (``conf/env/local.yaml`` and ``tenure.spark.session``), with the memory of all sides."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # for Python UDFs: what PATH finds may be another Python
-    return session(name, Env(work=str(work), driver_memory=f"{MEMORY_GB}g", spark_conf=_scratch(work)))
+    env = Env(work=str(work), driver_memory=f"{MEMORY_GB}g", spark_conf=_scratch(work))
+    return started(lambda: session(name, env))
 
 
 def spark_settings() -> dict[str, object]:
     return {"master": "local[*]", "driver memory": f"{MEMORY_GB}g", "shuffle partitions": 4}
 
 
-def plain_spark(running: SparkSession) -> SparkSession:
-    """A session beside the running one, in the same warm JVM, with Spark's own settings for SQL."""
-    beside = running.newSession()
-    for key, value in AS_SHIPPED_BY_SPARK.items():
-        beside.conf.set(key, value)
-    return beside
+def plain_spark(running: Started[SparkSession]) -> Started[SparkSession]:
+    """A session beside the running one, in the same warm JVM, with Spark's own settings for SQL; the JVM's start is
+    its start too."""
+    beside, seconds = started(running.engine.newSession)
+    for key in (*AS_SHIPPED_BY_SPARK, *NOT_SET_BY_SPARK):
+        beside.conf.unset(key)
+    return Started(beside, running.start_s + seconds)
 
 
-def duckdb_connection(work: Path) -> duckdb.DuckDBPyConnection:
+def duckdb_connection(work: Path) -> Started[duckdb.DuckDBPyConnection]:
+    return started(lambda: _connected(work))
+
+
+def _connected(work: Path) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     scratch = work / "duckdb"

@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 import refresh
 from benchmarks import engines, results, simulated_lake
 from benchmarks.arguments import Arguments
+from benchmarks.engines import Started
 from benchmarks.measure import Goal, Peer, Runner, compare
 from benchmarks.simulated_lake import Lake
 from tenure.contracts.table import Table
@@ -39,7 +40,7 @@ class Build:
 
 def against_rebuild(
     id: str,
-    spark: SparkSession,
+    running: Started[SparkSession],
     base: Lake,
     jobs: Jobs,
     tables: Sequence[Table],
@@ -50,20 +51,28 @@ def against_rebuild(
     goal: Goal,
 ) -> list[results.Result]:
     """The jobs on a lake where ``tables`` lack only what is new, against the same jobs with these tables empty."""
-    folder = arguments.work / id.lower()
+    (spark, start_s), folder = running, arguments.work / id.lower()
     new, all_of_it = Build(base, folder / "ours", jobs), Build(base, folder / "peer", jobs, without=tables)
     sides = {ours: new, peer: all_of_it}
     found = compare(
         id,
-        Runner(name=ours, run=lambda: new.run(spark), settings=engines.spark_settings()),
-        [Peer(name=peer, run=lambda: all_of_it.run(spark), ratio="peer/ours", goal=goal)],
+        Runner(name=ours, run=lambda: new.run(spark), settings=engines.spark_settings(), start_s=start_s),
+        [
+            Peer(
+                name=peer,
+                run=lambda: all_of_it.run(spark),
+                ratio="peer/ours",
+                goal=goal,
+                settings=engines.spark_settings(),
+                start_s=start_s,
+            )
+        ],
         rounds=arguments.rounds,
         prepare=lambda runner: sides[runner.name].prepare(),
         equal=lambda _: simulated_lake.refuse_unequal(spark, new.lake, all_of_it.lake, tables),
         noisy=arguments.noisy,
         events=arguments.events,
         packages=("pyspark", "delta-spark"),
-        folder=arguments.results,
     )
     shutil.rmtree(folder)
     return found

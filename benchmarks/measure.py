@@ -4,10 +4,11 @@
     duckdb = Peer(name="DuckDB", run=features_by_duckdb, ratio="ours/peer", goal=at_most(2.5), settings={"threads": 2})
     compare("P1", ours, [duckdb], rounds=3, prepare=empty_folders, equal=same_features, packages=("pyspark", "duckdb"))
 
-Every runner starts (timed apart), makes one pass that counts for nothing but warmth, and shows that its output equals
-ours; only then do rounds count: ours, each peer, ours again. What is compared is the median over the rounds of the
-ratio within a round, so that a machine that slows down in the middle slows down both sides of it. While others take
-more than half a core of the machine, nothing is reported, unless the report shall say so (``noisy``).
+Engines are started before, and their seconds told apart. Every runner makes one pass that counts for nothing but
+warmth, and shows that its output equals ours; only then do rounds count: ours, each peer, ours again. What is compared
+is the median over the rounds of the ratio within a round, so that a machine that slows down in the middle slows down
+both sides of it. While others take more than half a core of the machine during a timed pass, nothing is reported,
+unless the report shall say so (``noisy``).
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Literal, Protocol
 
 from benchmarks import machine, results
 from benchmarks.neighbours import LOUD, Neighbours, Watch
@@ -54,7 +54,7 @@ class Runner:
     """One side: ``run`` does all of the work once.
 
     Args:
-        start: what only has to happen once (a session, a cluster, a compilation); its seconds are reported apart.
+        start_s: seconds of what had to happen once before (a session, a connection, a preparation), reported apart.
         work: how much a pass does, in units that all sides share; ratios are of seconds for a unit.
         settings: whatever was tuned, for the reader.
     """
@@ -62,7 +62,7 @@ class Runner:
     name: str
     run: Callable[[], object]
     settings: Mapping[str, object] = field(default_factory=dict)
-    start: Callable[[], object] | None = None
+    start_s: float = 0.0
     work: float = 1.0
 
 
@@ -96,9 +96,8 @@ def compare(
     events: int | None = None,
     packages: Sequence[str] = (),
     facts: Callable[[Peer], Mapping[str, object]] = lambda peer: {},
-    folder: Path = results.FOLDER,
 ) -> list[results.Result]:
-    """Measures, writes ``folder/ID.json`` and returns what stands in it, one result a peer.
+    """Measures; one result a peer.
 
     Args:
         prepare: is called before each pass, outside of its time; it removes what the pass before left.
@@ -110,9 +109,10 @@ def compare(
         Refused: if others took more than half a core, and it is not to be reported all the same.
     """
     runners: list[Runner] = [ours, *peers]
-    timed = {runner.name: Timed() for runner in runners}
+    timed = {runner.name: Timed(start_s=runner.start_s) for runner in runners}
     if len(timed) != len(runners):
         raise ValueError(f"{id}: two runners have one name among {', '.join(runner.name for runner in runners)}")
+    introduce(id, runners, packages)
     load = Load(noisy)
     load.before()
     for runner in runners:
@@ -123,10 +123,26 @@ def compare(
     _rounds(id, runners, rounds, timed, prepare, load)
     said = shared(events, load, packages)
     found = [{**_result(id, ours, peer, timed), **said, **facts(peer)} for peer in peers]
-    results.write(folder, id, found)
     for result in found:
         print(results.sentence(result), flush=True)
     return found
+
+
+class HasSettings(Protocol):
+    """A side, for whoever reads what it was."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def settings(self) -> Mapping[str, object]: ...
+
+
+def introduce(id: str, sides: Iterable[HasSettings], packages: Sequence[str]) -> None:
+    """Prints the versions, and the settings of all sides, before anything is measured."""
+    print(f"{id}: {results.in_words(machine.versions(*packages))}", flush=True)
+    for side in sides:
+        print(f"{id}: {side.name}: {results.in_words(side.settings) or 'no settings'}", flush=True)
 
 
 def _rounds(
@@ -162,8 +178,6 @@ def shared(events: int | None, load: Load, packages: Sequence[str]) -> dict[str,
 
 
 def _warm(id: str, runner: Runner, timed: Timed, prepare: Callable[[Runner], object]) -> None:
-    if runner.start is not None:
-        timed.start_s, _ = timed_pass(runner.start)
     prepare(runner)
     timed.cold_s, _ = timed_pass(runner.run)
     print(f"{id}: {runner.name} started in {timed.start_s:.2f} s, first pass {timed.cold_s:.2f} s", flush=True)
@@ -187,6 +201,10 @@ def _result(id: str, ours: Runner, peer: Peer, timed: Mapping[str, Timed]) -> re
         for a, b in zip(mine.rounds_s, theirs.rounds_s, strict=True)
     ]
     ratio = round(_ratio(ours, peer, mine.rounds_s, theirs.rounds_s), 3)
+    # What the work costs rather than how long it takes: others on the machine change it less. Not known of sides that
+    # tell their own seconds.
+    are_clocked = bool(mine.rounds_cpu_s and theirs.rounds_cpu_s)
+    cpu = {"cpu_ratio": round(_ratio(ours, peer, mine.rounds_cpu_s, theirs.rounds_cpu_s), 3)} if are_clocked else {}
     return {
         "id": id,
         "peer": peer.name,
@@ -196,8 +214,7 @@ def _result(id: str, ours: Runner, peer: Peer, timed: Mapping[str, Timed]) -> re
         "comparison": peer.goal.comparison,
         "met": peer.goal.is_met_by(ratio),
         "rounds": rounds,
-        # What the work costs rather than how long it takes: others on the machine change it less.
-        "cpu_ratio": round(_ratio(ours, peer, mine.rounds_cpu_s, theirs.rounds_cpu_s), 3),
+        **cpu,
         "seconds": {"ours": _seconds(mine), "peer": _seconds(theirs)},
         "work": {"ours": ours.work, "peer": peer.work},
         "settings": {"ours": dict(ours.settings), "peer": dict(peer.settings)},
@@ -218,7 +235,7 @@ def ratio_of(ours: Runner, peer: Peer, ours_s: float, peer_s: float) -> float:
 def _seconds(timed: Timed) -> dict[str, float]:
     return {
         "median": round(median(timed.rounds_s), 3),
-        "cpu": round(median(timed.rounds_cpu_s), 3),
+        **({"cpu": round(median(timed.rounds_cpu_s), 3)} if timed.rounds_cpu_s else {}),
         "start": round(timed.start_s, 3),
         "first_pass": round(timed.cold_s, 3),
     }

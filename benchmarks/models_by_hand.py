@@ -1,20 +1,19 @@
 """Both models by hand: a bare torch loop for churn, ``implicit`` for recommendations, from tables in plain Parquet.
 
-The loop trains the same network on the same batches in the same number of steps, in one process with all cores, and
-keeps nothing but the weights: no checkpoints, no other workers, no record of what was consumed.
+The loop trains the same network on the same rows in as many steps, in one process with all cores, and keeps nothing but
+the weights: no checkpoints, no other workers, no record of what was consumed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import torch
 from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
@@ -22,53 +21,15 @@ from torch import nn
 
 from benchmarks import machine
 from benchmarks.data_by_hand import FILE
-from tenure.contracts.gold import member_events, member_features
-from tenure.lake.schema import arrow
+from benchmarks.tensors_by_hand import shuffled, taken
 from tenure.models.batch import Batch
 from tenure.models.build import build
 from tenure.models.network import Network
-from tenure.models.rows import cut
 from tenure.tasks.task import Task
-from tenure.training.data import batches
 from tenure.training.prepare import Ready
 from tenure.training.settings import Loop
 
 ROWS_AT_ONCE = 1024  # when judging
-
-
-def encoded(folder: Path, ready: Ready, as_of: Sequence[date]) -> Batch:
-    """The labelled rows of some days as tensors."""
-    labels = pl.scan_parquet(folder / "labels" / FILE).filter(pl.col("as_of").is_in(as_of))
-    rows = labels.join(pl.scan_parquet(folder / "member_features" / FILE), ["member_key", "as_of"])
-    columns = _columns(ready, rows.collect_schema().names())
-    found = rows.select(*columns, "value").sort("member_key", "as_of").collect()
-    return _batch(folder, ready, found).with_labels(torch.tensor(found["value"].to_numpy(), dtype=torch.float32))
-
-
-def everybody(folder: Path, ready: Ready, as_of: date) -> Batch:
-    """Every member on one day; labels are made up, for nobody knows them yet."""
-    rows = pl.scan_parquet(folder / "member_features" / FILE).filter(pl.col("as_of") == as_of).sort("member_key")
-    found = rows.select(_columns(ready, rows.collect_schema().names())).collect()
-    return _batch(folder, ready, found).with_labels(torch.zeros(len(found)))
-
-
-def _columns(ready: Ready, there: Sequence[str]) -> list[pl.Expr]:
-    """What the network reads; null where the shop has no such thing."""
-    return [pl.col(name) if name in there else pl.lit(None).alias(name) for name in ready.reader.columns]
-
-
-def _batch(folder: Path, ready: Ready, rows: pl.DataFrame) -> Batch:
-    shop = ready.release.shop
-    events = pl.read_parquet(folder / "member_events" / FILE)  # sorted by member, day and knowledge
-    names = [c.name for c in member_events(shop).columns if c.name in events.columns]
-    features = _plain(rows.select(ready.reader.columns).to_arrow(), arrow(member_features(shop)))
-    visits = _plain(events.select(names).to_arrow(), arrow(member_events(shop)))
-    return ready.inputs.batch(cut(features, visits, ready.config.reading.max_events))
-
-
-def _plain(rows: pa.Table, contract: pa.Schema) -> pa.Table:
-    """Polars' large strings as ordinary ones."""
-    return rows.cast(pa.schema([pa.field(name, contract.field(name).type) for name in rows.column_names]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +99,7 @@ def _train(
     assert train.visits is not None
     parameters = [p for p in objective.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(objective, loop, rate))
-    lengths = train.visits.lengths.numpy()
+    lengths = train.visits.offsets.diff()
     steps = -(-len(train) // loop.batch_rows)
     total, every = epochs * steps, max(1, steps // loop.evaluations_per_epoch)
 
@@ -148,9 +109,9 @@ def _train(
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
     for epoch in range(epochs):
-        for step, rows in enumerate(batches(lengths, loop.batch_rows, seed=seed, epoch=epoch, bucket=0), start=1):
+        for step, rows in enumerate(shuffled(lengths, loop.batch_rows, seed + epoch), start=1):
             objective.train()
-            loss = objective(train.take(torch.from_numpy(rows))).float().mean()
+            loss = objective(taken(train, rows)).float().mean()
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -181,10 +142,20 @@ def judged(network: Network, rows: Batch) -> tuple[np.ndarray, dict[str, np.ndar
     assert rows.labels is not None
     assert rows.visits is not None
     network.eval()
-    order = torch.from_numpy(np.argsort(rows.visits.lengths.numpy(), kind="stable"))
-    parts = [network(rows.take(part)).branches for part in order.split(ROWS_AT_ONCE)]
+    order = rows.visits.offsets.diff().argsort(stable=True)
+    parts = [network(taken(rows, part)).branches for part in order.split(ROWS_AT_ONCE)]
     said = {name: torch.cat([part[name] for part in parts]).numpy() for name in network.branches}
     return rows.labels[order].numpy().astype(np.float64), said
+
+
+@torch.inference_mode()
+def scored(network: Network, rows: Batch) -> dict[int, float]:
+    """By member_key, the probability to churn at the one day that the rows are of."""
+    assert rows.visits is not None
+    network.eval()
+    order = rows.visits.offsets.diff().argsort(stable=True)
+    parts = [torch.sigmoid(network(taken(rows, part)).logit) for part in order.split(ROWS_AT_ONCE)]
+    return dict(zip(rows.ids[order, 0].tolist(), torch.cat(parts).tolist(), strict=True))
 
 
 def _log_loss(labels: np.ndarray, logits: np.ndarray) -> float:

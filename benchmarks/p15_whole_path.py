@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -32,13 +31,15 @@ from pyspark.sql import SparkSession
 from ray_apps.batch import score_members
 
 import refresh
-from benchmarks import data_by_hand, engines, machine, models_by_hand, results, simulated_lake
+from benchmarks import data_by_hand, engines, machine, models_by_hand, results, simulated_lake, tensors_by_hand
 from benchmarks.arguments import Arguments, benchmark
 from benchmarks.equality import fingerprint, hold_equal
 from benchmarks.gold_build import Folders
-from benchmarks.measure import Load, Peer, Runner, at_most, compare, shared, timed_pass
+from benchmarks.measure import Load, Peer, Runner, at_most, compare, introduce, shared, timed_pass
 from benchmarks.plan_by_hand import Plan
+from benchmarks.ports import free_port
 from benchmarks.simulated_lake import SOURCE, Lake, Unequal
+from benchmarks.tensors_by_hand import hold_same_tensors
 from benchmarks.turns import Side, result, take_turns
 from tenure.config.settings import load
 from tenure.contracts.answers import MEMBER_SCORES
@@ -54,6 +55,7 @@ from tenure.models.network import Network
 from tenure.privacy.pseudonyms import member_key
 from tenure.serving.publishing import publish
 from tenure.tasks.metrics import ROC_AUC
+from tenure.tasks.split import Part
 from tenure.training.factors import periods
 from tenure.training.factors_progress import Progress
 from tenure.training.factors_settings import FitFactors
@@ -62,7 +64,8 @@ from tenure.training.group import Group
 from tenure.training.network import Fitted, fit_network
 from tenure.training.prepare import Ready, prepare
 from tenure.training.recommender import fit_recommender
-from tenure.training.settings import FitTask
+from tenure.training.settings import FitTask, Scale
+from tenure.training.shards import Shard
 from tenure.training.workers import cluster, trained
 
 SECRET = "not a secret: the members are simulated"  # noqa: S105  the same for both sides, so that keys are
@@ -72,18 +75,17 @@ PACKAGES = ("pyspark", "delta-spark", "polars", "torch", "implicit", "fastapi", 
 PATIENCE_S = 180
 
 
-def run(arguments: Arguments) -> None:
+def run(arguments: Arguments) -> list[results.Result]:
     os.environ["TENURE_MEMBER_KEY_SECRET"] = SECRET
     landing = simulated_lake.shop(arguments.work, arguments.events)
     folder = arguments.work / "p15"
-    start_s, _ = timed_pass(lambda: engines.spark(arguments.work))
-    spark = engines.spark(arguments.work)
+    spark, start_s = engines.spark(arguments.work)
     data = Data(spark, landing, folder)
-    found = [each | {"session_start_s": round(start_s, 2)} for each in data.compared(arguments)]
+    found = data.compared(arguments, start_s)
     spark.stop()
     found += Models(data.lake, data.by_hand.newest, folder).compared(arguments)
-    results.write(arguments.results, "P15", found)
     shutil.rmtree(folder)
+    return found
 
 
 class Data:
@@ -97,7 +99,7 @@ class Data:
     def lake(self) -> Lake:
         return Lake(work=self.released.newest, landing=self._landing)
 
-    def compared(self, arguments: Arguments) -> list[results.Result]:
+    def compared(self, arguments: Arguments, start_s: float) -> list[results.Result]:
         sides = {"refresh": self.released, "Polars": self.by_hand}
         polars = Peer(
             name="Polars",
@@ -108,7 +110,7 @@ class Data:
         )
         return compare(
             "P15",
-            Runner(name="refresh", run=self._run, settings=engines.spark_settings()),
+            Runner(name="refresh", run=self._run, settings=engines.spark_settings(), start_s=start_s),
             [polars],
             rounds=arguments.rounds,
             prepare=lambda runner: sides[runner.name].fresh(),
@@ -117,7 +119,6 @@ class Data:
             events=arguments.events,
             packages=PACKAGES,
             facts=lambda _: {"jobs_s": jobs_s(self.lake)},
-            folder=arguments.results,
         )
 
     def _run(self) -> None:
@@ -173,24 +174,26 @@ class Models:
         self._lake, self._by_hand, self._notes = lake, by_hand, folder / "clocks"
         at = [f"env.work={lake.work}", f"source={SOURCE}", f"source.data={lake.landing}", "loop.patience=100"]
         self._churn = load(FitTask, "conf/train/churn_smoke.yaml", at)
-        self._factors = load(FitFactors, "conf/train/recommender_smoke.yaml", at[:1])
+        self._factors = load(FitFactors, "conf/train/recommender_smoke.yaml", [at[0], "again=true"])  # in each round
         self._fitted: Fitted | None = None
         self._progress: Progress | None = None
         self._hand: models_by_hand.Churn | None = None
+        self._tensors: dict[Part, Batch] = {}
         self._hand_factors: tuple[models_by_hand.Purchases, models_by_hand.AlternatingLeastSquares] | None = None
 
     def compared(self, arguments: Arguments) -> list[results.Result]:
-        load_ = Load(arguments.noisy)
+        load_, all_cores = Load(arguments.noisy), {"processes": 1, "threads": machine.cores()}
         with cluster(self._churn.env, self._churn.scale):
             ready = prepare(self._churn)
             churn = [
-                Side(name="fit_task", run=partial(self._fit, ready)),
-                Side(name="bare torch loop", run=partial(self._fit_by_hand, ready)),
+                Side(name="fit_task", run=partial(self._fit, ready), settings=_workers(self._churn.scale)),
+                Side(name="bare torch loop", run=partial(self._fit_by_hand, ready), settings=all_cores),
             ]
             factors = [
-                Side(name="fit_factors", run=self._fit_factors),
-                Side(name="implicit", run=partial(self._fit_factors_by_hand, ready)),
+                Side(name="fit_factors", run=self._fit_factors, settings=_workers(self._factors.scale)),
+                Side(name="implicit", run=partial(self._fit_factors_by_hand, ready), settings=all_cores),
             ]
+            introduce("P15", [*churn, *factors], PACKAGES)
             take_turns("P15", [*churn, *factors], arguments.rounds, load_)
             self._hold_equal(ready)
             fit_task(self._churn, partial(trained, env=self._churn.env, scale=self._churn.scale))  # registers
@@ -200,7 +203,7 @@ class Models:
             run=lambda: None,
             ratio="ours/peer",
             goal=at_most(1.1),
-            settings={"processes": 1, "threads": machine.cores()},
+            settings=all_cores,
         )
         shown = {
             "recommender_s": {side.name: side.timed.rounds_s for side in factors},
@@ -236,9 +239,11 @@ class Models:
         split = ready.reader.split
         train = [day for day in self._as_of(ready) if split.part(0, day) == "train"]
         validation = [day for day in self._as_of(ready) if split.part(0, day) == "validation"]
-        parts = [models_by_hand.encoded(self._by_hand, ready, days) for days in (train, validation)]
+        parts = [tensors_by_hand.encoded(self._by_hand, ready.inputs, days) for days in (train, validation)]
         self._hand = models_by_hand.fit_churn(ready, *parts)
-        return time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        self._tensors = dict(zip(("train", "validation"), parts, strict=True))
+        return seconds
 
     def _as_of(self, ready: Ready) -> tuple[date, ...]:
         return labelled_days(ready.release.shop, ready.release.last_complete_day)
@@ -252,7 +257,12 @@ class Models:
         return time.perf_counter() - began
 
     def _hold_equal(self, ready: Ready) -> None:
-        """Both trainings tell validation rows apart about as well, and both recommenders learnt from the same pairs."""
+        """Both trainings saw the same tensors and tell validation rows apart about as well; both recommenders learnt
+        from the same pairs."""
+        for part, tensors in self._tensors.items():
+            shard = Shard(reader=ready.reader, inputs=ready.inputs, part=part, rank=0, size=1, held=1)
+            hold_same_tensors(map(shard.bucket, shard.buckets), tensors, part)
+        self._tensors.clear()
         assert self._fitted is not None
         assert self._hand is not None
         assert self._progress is not None
@@ -292,7 +302,7 @@ class Models:
             answers, http_s = self._ask(client)
         finally:
             serve.shutdown()
-        self._hold_scores(answers)
+        hold_scores(answers, self._written(), "over HTTP")
         return {
             "batch_s": batch_s,
             "publish_s": publish_s,
@@ -305,6 +315,7 @@ class Models:
         assert self._hand is not None
         assert self._hand_factors is not None
         rows, network = self._everybody(ready), self._hand.network
+        scores = models_by_hand.scored(network, rows)
         batch_s, _ = timed_pass(lambda: _score_by_hand(network, rows, *self._hand_factors))
         folder = self._notes.parent / "answers"
         folder.mkdir(exist_ok=True)
@@ -318,10 +329,11 @@ class Models:
                 answers, http_s = self._ask(client)
             finally:
                 service.terminate()
+        hold_scores(answers, scores, "by hand")
         return {"batch_s": batch_s, "start_s": start_s, "http_s": http_s, "members": len(answers)}
 
     def _everybody(self, ready: Ready) -> Batch:
-        return models_by_hand.everybody(self._by_hand, ready, ready.release.newest_as_of)
+        return tensors_by_hand.everybody(self._by_hand, ready.inputs, ready.release.newest_as_of)
 
     def _ask(self, client: httpx.Client) -> tuple[dict[str, float], float]:
         identities = DeltaTable(table_path(self._lake.root, MEMBER_IDENTITIES)).to_pyarrow_table(columns=["member_id"])
@@ -333,19 +345,30 @@ class Models:
             scores |= {one["member_id"]: one["score"] for one in said.json()["answers"]}
         return scores, time.perf_counter() - began
 
-    def _hold_scores(self, answers: Mapping[str, float]) -> None:
-        """What is answered at request time is what the batch wrote."""
+    def _written(self) -> dict[int, float]:
+        """The scores of the batch, by member_key."""
         batch = DeltaTable(table_path(self._lake.root, MEMBER_SCORES)).to_pyarrow_table(columns=["member_key", "score"])
-        written = dict(zip(batch["member_key"].to_pylist(), batch["score"].to_pylist(), strict=True))
-        worst = max(abs(written[member_key(one, SECRET.encode())] - score) for one, score in answers.items())
-        if worst > 1e-5:
-            raise Unequal(f"answers over HTTP differ from the batch by {worst}")
+        return dict(zip(batch["member_key"].to_pylist(), batch["score"].to_pylist(), strict=True))
+
+
+def hold_scores(answers: Mapping[str, float], batch: Mapping[int, float], whose: str) -> None:
+    """What is answered at request time is what the batch says of everybody."""
+    keys = {one: member_key(one, SECRET.encode()) for one in answers}
+    if set(keys.values()) != batch.keys():
+        raise Unequal(f"answers {whose} are of {len(keys):,} members, the batch's of {len(batch):,}, or of others")
+    worst = max(abs(batch[keys[one]] - score) for one, score in answers.items())
+    if worst > 1e-5:
+        raise Unequal(f"answers {whose} differ from the batch by {worst}")
 
 
 def _standard_error(roc_auc: float, labels: np.ndarray) -> float:
     """An upper bound of it (Birnbaum and Klose 1957): of a few hundred rows an AUC says little."""
     fewer = min(labels.sum(), len(labels) - labels.sum())
     return float(np.sqrt(roc_auc * (1 - roc_auc) / fewer))
+
+
+def _workers(scale: Scale) -> dict[str, object]:
+    return {"processes": scale.workers, "threads of each": scale.threads_per_worker}
 
 
 def _clocked(work: Callable[[Group], None], notes: Path, group: Group) -> None:
@@ -361,7 +384,7 @@ def _slowest(notes: Path) -> float:
 def _score_by_hand(
     network: Network, rows: Batch, bought: models_by_hand.Purchases, model: models_by_hand.AlternatingLeastSquares
 ) -> None:
-    models_by_hand.judged(network, rows)
+    models_by_hand.scored(network, rows)
     everyone = np.arange(bought.times.shape[0])
     for is_new in (True, False):
         model.recommend(everyone, bought.times, N=10, filter_already_liked_items=is_new)
@@ -370,12 +393,6 @@ def _score_by_hand(
 def jobs_s(lake: Lake) -> dict[str, float]:
     runs = DeltaTable(table_path(lake.root, JOB_RUNS)).to_pyarrow_table(columns=["job", "seconds"]).to_pylist()
     return {run["job"]: round(run["seconds"], 2) for run in runs}
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def asking(port: int, token: str = "") -> httpx.Client:

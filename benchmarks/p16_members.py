@@ -4,9 +4,10 @@
     make bench-data ONLY=P16
 
 ``--events`` is the size of the largest shop; the others are half and a quarter of it. Each pass is what a night is: one
-``spark-submit jobs/refresh.py`` with 8 GiB of driver memory, from landing files to a release. Cost is the refresh's own
-seconds a member, without the start of Python and the JVM, which is told apart; memory is the most that the driver's JVM
-and Python ever held (VmHWM). No pass is for warmth: every one begins with a JVM of its own. What a shop of few members
+``spark-submit jobs/refresh.py`` with 8 GiB of driver memory, from landing files to a release, and then
+``jobs/publish_members.py``, which puts the release's members where they are served from. Cost is the jobs' own seconds
+a member, without the start of Python and the JVM, which is told apart; memory is the most that the driver's JVM and any
+Python ever held (VmHWM). No pass is for warmth: every one begins with processes of its own. What a shop of few members
 did must stand unchanged in the larger one, whose first members are the same people.
 """
 
@@ -27,7 +28,7 @@ from deltalake import DeltaTable, QueryBuilder
 
 from benchmarks import machine, results, simulated_lake
 from benchmarks.arguments import Arguments, benchmark
-from benchmarks.measure import Load, Peer, at_most, shared
+from benchmarks.measure import Load, Peer, at_most, introduce, shared
 from benchmarks.neighbours import processes
 from benchmarks.simulated_lake import Lake, Unequal
 from benchmarks.turns import Side, result, take_turns
@@ -46,6 +47,7 @@ SHARES = (4, 2, 1)  # of the largest shop: a quarter, a half, all
 FLAT = 1.1
 SECRET = "not a secret: the members are simulated"  # noqa: S105  one for all shops, so that members have one key
 SAMPLE_S = 0.2
+NIGHT = ("refresh", "publish_members")
 
 
 @dataclass
@@ -100,31 +102,39 @@ class Shop:
         return f"{self.members:,} members"
 
     def run(self) -> float:
-        """A refresh into an empty lake; its own seconds.
+        """A night into an empty lake; the jobs' own seconds.
 
         Raises:
             Unequal: if it did not end with a release.
         """
         shutil.rmtree(self.lake.work, ignore_errors=True)
-        self.held.append(_submitted(self.lake))
+        self.held.append(_night(self.lake))
         runs = DeltaTable(table_path(self.lake.root, JOB_RUNS)).to_pyarrow_table(columns=["job", "seconds", "outcome"])
         self.jobs_s.append({row["job"]: row["seconds"] for row in runs.to_pylist()})
         newest_release(self.lake.root)
         print(f"P16: {self.name}: {self.held[-1].total:,.0f} MiB; {_in_words(self.jobs_s[-1])}", flush=True)
-        return self.jobs_s[-1]["refresh"]
+        return sum(self.jobs_s[-1][job] for job in NIGHT)
 
 
-def _submitted(lake: Lake) -> Held:
-    """``spark-submit jobs/refresh.py`` as a night runs it, watched."""
+def _night(lake: Lake) -> Held:
+    """``spark-submit jobs/refresh.py`` and ``jobs/publish_members.py`` as a night runs them, watched."""
     settings = [f"source={simulated_lake.SOURCE}", f"source.data={lake.landing}", f"env.work={lake.work}"]
     submit = Path(sys.executable).parent / "spark-submit"
     properties = ["--properties-file", "var/jars/spark.properties", "--driver-memory", MEMORY]
     scratch = ["--conf", f"spark.local.dir={lake.work.parent / 'spark'}"]
     said = [word for setting in settings for word in ("--set", setting)]
-    command = [str(submit), *properties, *scratch, "jobs/refresh.py", *said]
+    refresh = [str(submit), *properties, *scratch, "jobs/refresh.py", *said]
+    publish = [sys.executable, "jobs/publish_members.py", "--config", "conf/jobs/publish_members.yaml"]
     lake.work.mkdir(parents=True)
-    log = lake.work / "refresh.log"
-    held, done = Held(), threading.Event()
+    held = Held()
+    _watched(refresh, lake.work / "refresh.log", held)
+    _watched([*publish, "--set", f"env.work={lake.work}"], lake.work / "publish_members.log", held)
+    return held
+
+
+def _watched(command: Sequence[str], log: Path, held: Held) -> None:
+    """Raises ``Unequal`` where the command fails, with the end of what it said."""
+    done = threading.Event()
     with log.open("w", encoding="utf-8") as file:
         environment = {**os.environ, "TENURE_MEMBER_KEY_SECRET": SECRET, "PYSPARK_PYTHON": sys.executable}
         running = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
@@ -141,7 +151,6 @@ def _submitted(lake: Lake) -> Held:
     if code:
         end = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
         raise Unequal(f"{' '.join(command)} ended with {code}; the end of {log}:\n{end}")
-    return held
 
 
 def shop(arguments: Arguments, share: int) -> Shop:
@@ -150,10 +159,12 @@ def shop(arguments: Arguments, share: int) -> Shop:
     return Shop(members, Lake(work=folder / "refreshed", landing=folder / "landing"))
 
 
-def run(arguments: Arguments) -> None:
+def run(arguments: Arguments) -> list[results.Result]:
     shops = [shop(arguments, share) for share in SHARES]
-    sides = {each.members: Side(name=each.name, run=each.run, work=each.members) for each in shops}
-    largest, load = shops[-1], Load(arguments.noisy)
+    settings = {"driver memory": MEMORY, "master": f"local[{machine.cores()}]"}
+    sides = {each.members: Side(name=each.name, run=each.run, work=each.members, settings=settings) for each in shops}
+    largest, load, packages = shops[-1], Load(arguments.noisy), ("pyspark", "delta-spark")
+    introduce("P16", sides.values(), packages)
     load.before()
     take_turns("P16", list(sides.values()), arguments.rounds, load)
     found = []
@@ -161,14 +172,15 @@ def run(arguments: Arguments) -> None:
         hold_same_people(small, largest)
         cost = _cost(sides[largest.members], sides[small.members])
         found += [cost, _memory(cost, largest, small)]
-    said = shared(arguments.events, load, ("pyspark", "delta-spark")) | {"sizes": [_facts(each) for each in shops]}
-    results.write(arguments.results, "P16", [each | said for each in found])
+    said = shared(arguments.events, load, packages) | {"sizes": [_facts(each) for each in shops]}
+    found = [each | said for each in found]
     for each in found:
-        print(results.sentence(each | said), flush=True)
+        print(results.sentence(each), flush=True)
+    return found
 
 
 def _in_words(jobs_s: Mapping[str, float]) -> str:
-    return ", ".join(f"{job} {seconds:.1f} s" for job, seconds in jobs_s.items() if job != "refresh")
+    return ", ".join(f"{job} {seconds:.1f} s" for job, seconds in jobs_s.items() if job != NIGHT[0])
 
 
 def _cost(largest: Side, small: Side) -> results.Result:
@@ -179,7 +191,7 @@ def _cost(largest: Side, small: Side) -> results.Result:
         work=small.work,
         ratio="ours/peer",
         goal=at_most(1.1),
-        settings={"driver memory": MEMORY, "master": f"local[{machine.cores()}]"},
+        settings=small.settings,
     )
     return result("P16", largest, small, peer)
 
@@ -234,8 +246,10 @@ def hold_same_people(small: Shop, large: Shop) -> None:
 
 
 def _summed(shop: Shop, table: Table, columns: Sequence[str], people: Shop) -> dict[str, object]:
-    """Sums over the rows of the people, at every as_of."""
-    sums = ", ".join(f"sum({name}) as {name}" for name in columns)
+    """Sums over the rows of the people, at every as_of, each value weighed by whose and when it is: values that changed
+    places show."""
+    weight = "(abs(member_key % 9973) * 367 + cast(date_part('doy', as_of) as bigint))"
+    sums = ", ".join(f"sum(cast({name} as bigint) * {weight}) as {name}, count({name}) as {name}_n" for name in columns)
     are_people = "member_key in (select member_key from people)"
     query = f"select count(*) as rows, {sums} from gold where {are_people}"
     of_gold, of_people = _released(shop, table), _released(people, MEMBER_IDENTITIES)

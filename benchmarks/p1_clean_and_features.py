@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.dataset as ds
 from pyspark.sql import DataFrame, SparkSession
@@ -27,6 +28,7 @@ from benchmarks.equality import Fingerprint, fingerprint, hold_equal
 from benchmarks.features_in_sql import features_of_lines
 from benchmarks.landed_lines import SECRET, Lines, lines, no_touches
 from benchmarks.measure import Peer, Runner, at_least, at_most, compare
+from benchmarks.results import Result
 from tenure.contracts import gold
 from tenure.contracts.control import QUARANTINE, REPLACED
 from tenure.contracts.landing import RAW_ORDERS
@@ -41,6 +43,9 @@ from tenure.spark.pseudonyms import member_key
 from tenure.spark.schema import conform, struct
 from tenure.spark.set_aside import as_landed, taken
 from tenure.spark.totals import member_totals
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 OUTPUTS = ("order_lines", "quarantine", "replaced", "member_features")
 
@@ -89,33 +94,40 @@ class Tenure:
         rows.write.mode("overwrite").parquet(str(self.to / name))
 
 
-def run(given: Arguments) -> None:
-    spark = engines.spark(given.work, "P1")
+def run(given: Arguments) -> list[Result]:
+    running = engines.spark(given.work, "P1")
+    spark, connected, plain = running.engine, engines.duckdb_connection(given.work), engines.plain_spark(running)
     landed = lines(spark, given.work, given.events)
     print(f"P1: {landed.rows:,} order lines landed; making them took {landed.seconds:.0f} s", flush=True)
     folders = {name: given.work / "P1" / name for name in ("tenure", "duckdb", "idiom")}
-    ours = Runner(name="tenure", run=Tenure(spark, landed, folders["tenure"]).run, settings=engines.spark_settings())
+    ours = Runner(
+        name="tenure",
+        run=Tenure(spark, landed, folders["tenure"]).run,
+        settings=engines.spark_settings(),
+        start_s=running.start_s,
+    )
     duckdb = Peer(
         name="DuckDB",
-        run=_duckdb(given.work, landed, folders["duckdb"]),
+        run=_duckdb(connected.engine, landed, folders["duckdb"]),
         ratio="ours/peer",
         goal=at_most(2.5),
         settings=engines.duckdb_settings(),
+        start_s=connected.start_s,
     )
-    plain = engines.plain_spark(spark)
     idiom = Peer(
         name="plain PySpark idiom",
-        run=lambda: spark_idiom.clean_and_features(plain, landed, folders["idiom"]),
+        run=lambda: spark_idiom.clean_and_features(plain.engine, landed, folders["idiom"]),
         ratio="peer/ours",
         goal=at_least(4),
         settings=engines.AS_SHIPPED_BY_SPARK,
+        start_s=plain.start_s,
     )
     of = {duckdb.name: folders["duckdb"], idiom.name: folders["idiom"]}
 
     def equal(peer: Peer) -> None:
         hold_equal(_outputs(folders["tenure"], landed), _outputs(of[peer.name], landed), peer.name)
 
-    compare(
+    return compare(
         "P1",
         ours,
         [duckdb, idiom],
@@ -126,13 +138,10 @@ def run(given: Arguments) -> None:
         events=landed.rows,
         packages=("pyspark", "duckdb", "pyarrow"),
         facts=lambda peer: {"fates": _fates(folders["tenure"])},
-        folder=given.results,
     )
 
 
-def _duckdb(work: Path, landed: Lines, to: Path) -> Callable[[], None]:
-    connection = engines.duckdb_connection(work)
-
+def _duckdb(connection: DuckDBPyConnection, landed: Lines, to: Path) -> Callable[[], None]:
     def run() -> None:
         to.mkdir(parents=True, exist_ok=True)
         clean_to_parquet(connection, landed, to)

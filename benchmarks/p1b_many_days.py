@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -20,26 +21,37 @@ from benchmarks.arguments import Arguments, benchmark
 from benchmarks.equality import fingerprint, hold_equal
 from benchmarks.features_in_sql import features_of_tiles
 from benchmarks.measure import Peer, Runner, at_least, at_most, compare
+from benchmarks.results import Result
 from benchmarks.tiled_days import Tiles, tiles
 from tenure.contracts import gold
 from tenure.spark.features import member_features
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 KEY = ["member_key", "as_of"]
 
 
-def run(given: Arguments) -> None:
-    spark = engines.spark(given.work, "P1b")
+def run(given: Arguments) -> list[Result]:
+    spark, start_s = engines.spark(given.work, "P1b")
+    connected = engines.duckdb_connection(given.work)
     made = tiles(spark, given.work, given.events)
     count = spark.read.parquet(str(made.folder / "member_days")).count()
     print(f"P1b: {count:,} tiles of {made.lines:,} lines; making them took {made.seconds:.0f} s", flush=True)
     to = {name: given.work / "P1b" / name for name in ("tenure", "DuckDB", "loop over days")}
-    ours = Runner(name="tenure", run=lambda: in_one_pass(spark, made, to["tenure"]), settings=engines.spark_settings())
+    ours = Runner(
+        name="tenure",
+        run=lambda: in_one_pass(spark, made, to["tenure"]),
+        settings=engines.spark_settings(),
+        start_s=start_s,
+    )
     duckdb = Peer(
         name="DuckDB",
-        run=_duckdb(given.work, made, to["DuckDB"]),
+        run=_duckdb(connected.engine, made, to["DuckDB"]),
         ratio="ours/peer",
         goal=at_most(1.3),
         settings=engines.duckdb_settings(),
+        start_s=connected.start_s,
     )
     loop = Peer(
         name="loop over days",
@@ -47,9 +59,10 @@ def run(given: Arguments) -> None:
         ratio="peer/ours",
         goal=at_least(3),
         settings=engines.spark_settings(),
+        start_s=start_s,
     )
     columns = gold.member_features(made.shop).names
-    compare(
+    return compare(
         "P1b",
         ours,
         [duckdb, loop],
@@ -60,7 +73,6 @@ def run(given: Arguments) -> None:
         events=made.lines,
         packages=("pyspark", "duckdb", "pyarrow"),
         facts=lambda peer: {"tiles": count, "as_of_days": len(made.as_of)},
-        folder=given.results,
     )
 
 
@@ -77,9 +89,7 @@ def _write(rows: DataFrame, to: Path) -> None:
     rows.write.mode("append").parquet(str(to))
 
 
-def _duckdb(work: Path, made: Tiles, to: Path) -> Callable[[], None]:
-    connection = engines.duckdb_connection(work)
-
+def _duckdb(connection: DuckDBPyConnection, made: Tiles, to: Path) -> Callable[[], None]:
     def run() -> None:
         to.parent.mkdir(parents=True, exist_ok=True)
         features_of_tiles(connection, made.folder, made.as_of, made.shop, to)

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
@@ -21,7 +22,11 @@ from benchmarks.arguments import Arguments, benchmark
 from benchmarks.clicked_events import Events, events
 from benchmarks.equality import fingerprint, hold_equal
 from benchmarks.measure import Peer, Runner, at_most, compare
+from benchmarks.results import Result
 from tenure.spark.sessions import member_sessions
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 GAP = timedelta(hours=24)
 # The key is a hash of each engine's own; every other column is the same on all sides.
@@ -51,8 +56,8 @@ from ({each}) group by member_key, first_us // {gap_us}
 """
 
 
-def run(given: Arguments) -> None:
-    spark = engines.spark(given.work, "P2")
+def run(given: Arguments) -> list[Result]:
+    spark, start_s = engines.spark(given.work, "P2")
     made = events(spark, given.work, given.events)
     print(f"P2: {made.rows:,} events; making them took {made.seconds:.0f} s", flush=True)
     each = _EACH_EVENT.format(events=made.folder)
@@ -62,18 +67,25 @@ def run(given: Arguments) -> None:
         "DuckDB, by spans": _NUMBERED.format(spans=_SPANS.format(each=each, gap_us=gap_us), gap_us=gap_us),
     }
     to = {name: given.work / "P2" / name.replace(", ", " ").replace(" ", "-") for name in ("tenure", *queries)}
-    ours = Runner(name="tenure", run=lambda: _ours(spark, made, to["tenure"]), settings=engines.spark_settings())
+    connected = {name: engines.duckdb_connection(given.work) for name in queries}
+    ours = Runner(
+        name="tenure",
+        run=lambda: _ours(spark, made, to["tenure"]),
+        settings=engines.spark_settings(),
+        start_s=start_s,
+    )
     peers = [
         Peer(
             name=name,
-            run=_duckdb(given.work, query, to[name]),
+            run=_duckdb(connected[name].engine, query, to[name]),
             ratio="ours/peer",
             goal=at_most(2.0),
             settings=engines.duckdb_settings(),
+            start_s=connected[name].start_s,
         )
         for name, query in queries.items()
     ]
-    compare(
+    return compare(
         "P2",
         ours,
         peers,
@@ -83,7 +95,6 @@ def run(given: Arguments) -> None:
         noisy=given.noisy,
         events=made.rows,
         packages=("pyspark", "duckdb", "pyarrow"),
-        folder=given.results,
     )
 
 
@@ -91,9 +102,7 @@ def _ours(spark: SparkSession, made: Events, to: Path) -> None:
     member_sessions(spark.read.parquet(str(made.folder)), GAP).write.parquet(str(to))
 
 
-def _duckdb(work: Path, query: str, to: Path) -> Callable[[], None]:
-    connection = engines.duckdb_connection(work)
-
+def _duckdb(connection: DuckDBPyConnection, query: str, to: Path) -> Callable[[], None]:
     def run() -> None:
         to.parent.mkdir(parents=True, exist_ok=True)
         connection.execute(f"copy ({query}) to '{to}' (format parquet, per_thread_output true)")

@@ -17,11 +17,12 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks import engines, rows_in_python
+from benchmarks import engines, machine, rows_in_python
 from benchmarks.arguments import Arguments, benchmark
 from benchmarks.equality import hold_equal
 from benchmarks.measure import Peer, Runner, at_least, compare
-from benchmarks.simulated_lake import kept
+from benchmarks.results import Result
+from benchmarks.simulated_lake import Unequal, kept
 from benchmarks.tiled_days import Tiles, tiles
 from tenure.contracts.shop import Shop
 from tenure.spark.features import member_features, told_by_a_row
@@ -31,12 +32,13 @@ KEY = ("member_key", "as_of")
 Way = Callable[[DataFrame, Shop], DataFrame]
 
 
-def run(given: Arguments) -> None:
-    spark = engines.spark(given.work, "P3")
+def run(given: Arguments) -> list[Result]:
+    spark, start_s = engines.spark(given.work, "P3")
     made = tiles(spark, given.work, min(4 * given.events, MOST_LINES))
-    folder = kept(given.work / f"{made.folder.name}-rows-{given.events}", partial(_rows, spark, made, given.events))
+    name = f"{made.folder.name}-rows-{given.events}-in-{machine.cores()}"
+    folder = kept(given.work / name, partial(_rows, spark, made, given.events))
     rows = spark.read.parquet(str(folder / "rows"))
-    count = rows.count()
+    count, tasks = rows.count(), hold_busy(rows)
     ways: dict[str, Way] = {
         "tenure": told_by_a_row,
         "pickled UDF": partial(rows_in_python.by, rows_in_python.pickled(made.shop)),
@@ -49,19 +51,19 @@ def run(given: Arguments) -> None:
 
     settings = engines.spark_settings()
     peers = [
-        Peer(name=name, run=nowhere(name), ratio="peer/ours", goal=at_least(10), settings=settings)
+        Peer(name=name, run=nowhere(name), ratio="peer/ours", goal=at_least(10), settings=settings, start_s=start_s)
         for name in list(ways)[1:]
     ]
-    compare(
+    return compare(
         "P3",
-        Runner(name="tenure", run=nowhere("tenure"), settings=settings),
+        Runner(name="tenure", run=nowhere("tenure"), settings=settings, start_s=start_s),
         peers,
         rounds=given.rounds,
         equal=lambda peer: hold_equal(*(_sums(ways[n](rows, made.shop)) for n in ("tenure", peer.name)), peer.name),
         noisy=given.noisy,
         events=count,
         packages=("pyspark", "pandas", "pyarrow", "numpy"),
-        folder=given.results,
+        facts=lambda peer: {"tasks": tasks},
     )
 
 
@@ -70,7 +72,17 @@ def _rows(spark: SparkSession, made: Tiles, wanted: int, to: Path) -> None:
     features.select(*KEY, *rows_in_python.inputs(made.shop)).write.parquet(str(to / "once"))
     once = spark.read.parquet(str(to / "once"))
     times = -(-wanted // once.count())
-    once.crossJoin(F.broadcast(spark.range(times))).drop("id").limit(wanted).write.parquet(str(to / "rows"))
+    rows = once.crossJoin(F.broadcast(spark.range(times))).drop("id").limit(wanted)
+    # A limit leaves one partition: one task for ours, where the others have a Python process beside it.
+    rows.repartition(machine.cores()).write.parquet(str(to / "rows"))
+
+
+def hold_busy(rows: DataFrame) -> int:
+    """How many tasks read the rows; raises where some core would have none."""
+    tasks = rows.rdd.getNumPartitions()
+    if tasks < machine.cores():
+        raise Unequal(f"the rows are read by {tasks} tasks, and there are {machine.cores()} cores")
+    return tasks
 
 
 def _sums(rows: DataFrame) -> dict[str, object]:

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from benchmarks import engines, results
 from benchmarks.arguments import Arguments, benchmark
+from benchmarks.engines import Started
 from benchmarks.gold_build import Folders, released
 from benchmarks.measure import Peer, Runner, at_most, compare, timed_pass
 from benchmarks.simulated_lake import Lake, Unequal, fingerprint
@@ -54,15 +55,16 @@ class Write:
             raise Unequal(f"{self.table.name}: Delta holds other rows than plain Parquet")
 
 
-def run(arguments: Arguments) -> None:
-    spark = engines.spark(arguments.work)
-    lake = released(spark, arguments.work, arguments.events)
-    found = [each for write in writes(spark, lake) for each in measured(spark, write, arguments)]
-    results.write(arguments.results, "P4a", found)
+def run(arguments: Arguments) -> list[results.Result]:
+    running = engines.spark(arguments.work)
+    lake = released(running.engine, arguments.work, arguments.events)
+    found = [each for write in writes(running.engine, lake) for each in measured(running, write, arguments)]
     shutil.rmtree(arguments.work / "p4a", ignore_errors=True)
+    return found
 
 
-def measured(spark: SparkSession, write: Write, arguments: Arguments) -> list[results.Result]:
+def measured(running: Started[SparkSession], write: Write, arguments: Arguments) -> list[results.Result]:
+    spark, start_s = running
     seconds, _ = timed_pass(write.read_alone)
     ours, theirs = Folders(arguments.work / "p4a" / "delta"), Folders(arguments.work / "p4a" / "parquet")
     peer = f"plain Parquet, {write.table.name}"
@@ -79,6 +81,7 @@ def measured(spark: SparkSession, write: Write, arguments: Arguments) -> list[re
             name="Delta",
             run=lambda: write.by_job(write.rows, str(ours.newest)),
             settings=delta.properties(write.table),
+            start_s=start_s,
         ),
         [
             Peer(
@@ -87,6 +90,7 @@ def measured(spark: SparkSession, write: Write, arguments: Arguments) -> list[re
                 ratio="ours/peer",
                 goal=at_most(1.15),
                 settings={"compression": "snappy"},
+                start_s=start_s,
             )
         ],
         rounds=arguments.rounds,
@@ -96,7 +100,6 @@ def measured(spark: SparkSession, write: Write, arguments: Arguments) -> list[re
         events=arguments.events,
         packages=("pyspark", "delta-spark"),
         facts=lambda _: {"rows": rows, "reading_alone_s": round(seconds, 3)},
-        folder=arguments.results,
     )
 
 

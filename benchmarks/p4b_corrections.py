@@ -28,6 +28,7 @@ import label
 import refresh
 from benchmarks import engines, results, simulated_lake
 from benchmarks.arguments import Arguments, benchmark
+from benchmarks.engines import Started
 from benchmarks.gold_build import against_rebuild, released
 from benchmarks.measure import at_least
 from benchmarks.simulated_lake import Lake
@@ -69,17 +70,16 @@ def build(spark: SparkSession, lake: Lake) -> None:
     label.run(spark, label.Label(**where))
 
 
-def run(arguments: Arguments) -> None:
-    spark = engines.spark(arguments.work)
-    found = [each for kind in KINDS for each in measured(spark, kind, arguments)]
-    results.write(arguments.results, "P4b", found)
+def run(arguments: Arguments) -> list[results.Result]:
+    running = engines.spark(arguments.work)
+    return [each for kind in KINDS for each in measured(running, kind, arguments)]
 
 
-def measured(spark: SparkSession, kind: Kind, arguments: Arguments) -> list[results.Result]:
-    base, peer = landed(spark, kind, arguments), f"rebuild, {kind.name}"
+def measured(running: Started[SparkSession], kind: Kind, arguments: Arguments) -> list[results.Result]:
+    base, peer = landed(running.engine, kind, arguments), f"rebuild, {kind.name}"
     tables = built(base.source.shop)
     return against_rebuild(
-        "P4b", spark, base, build, tables, arguments, ours="corrections", peer=peer, goal=at_least(5)
+        "P4b", running, base, build, tables, arguments, ours="corrections", peer=peer, goal=at_least(5)
     )
 
 

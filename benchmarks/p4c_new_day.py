@@ -14,7 +14,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 import refresh
-from benchmarks import engines, simulated_lake
+from benchmarks import engines, results, simulated_lake
 from benchmarks.arguments import Arguments, benchmark
 from benchmarks.gold_build import against_rebuild
 from benchmarks.measure import at_least
@@ -26,11 +26,11 @@ def build(spark: SparkSession, lake: Lake) -> None:
     refresh._build(spark, refresh.Refresh(env=lake.env, source=lake.source))
 
 
-def run(arguments: Arguments) -> None:
-    spark = engines.spark(arguments.work)
-    base = landed(spark, arguments)
+def run(arguments: Arguments) -> list[results.Result]:
+    running = engines.spark(arguments.work)
+    base = landed(running.engine, arguments)
     tables, names = gold_tables(base.source.shop), {"ours": "one new day", "peer": "rebuild of all days"}
-    against_rebuild("P4c", spark, base, build, tables, arguments, **names, goal=at_least(15))
+    return against_rebuild("P4c", running, base, build, tables, arguments, **names, goal=at_least(15))
 
 
 def landed(spark: SparkSession, arguments: Arguments) -> Lake:

@@ -11,9 +11,12 @@ in which everything is read, and once for as many epochs as that training has, a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.dataset as ds
 import torch
 from deltalake import DeltaTable
@@ -37,9 +40,13 @@ LABEL_COLUMNS = ("member_key", "as_of", "value", "matured_at")
 
 @dataclass(frozen=True)
 class Reading:
-    """The training rows of a release, as the loop reads them and as Arrow scans them."""
+    """The training rows of a release, as the loop reads them and as Arrow scans them.
+
+    ``start_s`` is what ours does once before: every row is looked at, and the inputs are fitted.
+    """
 
     ready: Ready
+    start_s: float
 
     def shard(self) -> Shard:
         """A worker's share, nothing read yet: here all buckets, as a training with one worker has."""
@@ -91,11 +98,33 @@ class Reading:
         return self.ready.survey.rows["train"]
 
     def refuse_unequal(self) -> None:
-        """The batches hold every training row once, and the scan sees as many labels."""
-        shard = self.shard()
-        ids = [tuple(row) for batch in shard.batches(seed=1, epoch=0, batch_rows=4096) for row in batch.ids.tolist()]
-        if len(set(ids)) != len(ids) or not len(ids) == self.rows == self._scan():
-            raise Unequal(f"{len(ids):,} rows in batches, {self.rows:,} training rows, {self._scan():,} labels scanned")
+        """The batches hold every member's label at every ``as_of`` that the scan sees, each once."""
+        until = self.ready.reader.split.days("train")[1]
+        scanned = self._dataset(LABELS).to_table(columns=list(LABEL_COLUMNS), filter=ds.field("as_of") <= until)
+        batches = self.shard().batches(seed=1, epoch=0, batch_rows=4096)
+        hold_same_labels(batches, scanned)
+        if len(scanned) != self.rows:
+            raise Unequal(f"{self.rows:,} training rows, {len(scanned):,} labels scanned")
+
+
+def hold_same_labels(batches: Iterable[Batch], scanned: pa.Table) -> None:
+    """Raises where batches do not hold the scanned member_key, as_of and value, in any order."""
+    ours = np.concatenate([_told(batch) for batch in batches])
+    as_of = scanned["as_of"].cast(pa.int32()).to_numpy()
+    theirs = np.stack([scanned["member_key"].to_numpy(), as_of, scanned["value"].to_numpy().astype(np.int64)], axis=1)
+    if len(ours) != len(theirs):
+        raise Unequal(f"{len(ours):,} rows in batches, {len(theirs):,} labels scanned")
+    ours, theirs = (rows[np.lexsort(rows.T[::-1])] for rows in (ours, theirs))
+    if (differ := (ours != theirs).any(axis=1)).any():
+        first = int(differ.argmax())
+        shown = f"member_key, as_of and label {ours[first].tolist()} is not {theirs[first].tolist()}"
+        raise Unequal(f"{int(differ.sum()):,} of {len(ours):,} rows in batches are not those scanned; {shown}")
+
+
+def _told(batch: Batch) -> np.ndarray:
+    """(N, 3) int64: member_key, as_of and label, which is 0 or 1."""
+    assert batch.labels is not None
+    return torch.cat([batch.ids, batch.labels.to(torch.int64)[:, None]], dim=1).numpy()
 
 
 def _whole(batch: Batch) -> Batch:
@@ -105,14 +134,14 @@ def _whole(batch: Batch) -> Batch:
     return batch
 
 
-def run(arguments: Arguments) -> None:
-    spark = engines.spark(arguments.work)
+def run(arguments: Arguments) -> list[results.Result]:
+    spark, _ = engines.spark(arguments.work)
     lake = released(spark, arguments.work, arguments.events)
     spark.stop()  # its JVM would hold memory that is not its own to hold here
-    reading = Reading(prepare(settings(lake)))
+    ready, start_s = engines.started(lambda: prepare(settings(lake)))
+    reading = Reading(ready, start_s)
     torch.set_num_threads(reading.ready.config.scale.threads_per_worker)  # as the loop does
-    found = [each for epochs in (1, epochs_of(reading)) for each in measured(reading, epochs, arguments)]
-    results.write(arguments.results, "P4d", found)
+    return [each for epochs in (1, epochs_of(reading)) for each in measured(reading, epochs, arguments)]
 
 
 def settings(lake: Lake) -> FitTask:
@@ -131,7 +160,13 @@ def measured(reading: Reading, epochs: int, arguments: Arguments) -> list[result
     threads = {"threads": machine.cores()}
     return compare(
         "P4d",
-        Runner(name="tensors", run=partial(reading.epochs, epochs), work=work, settings={"processes": 1}),
+        Runner(
+            name="tensors",
+            run=partial(reading.epochs, epochs),
+            work=work,
+            settings={"processes": 1},
+            start_s=reading.start_s,
+        ),
         [
             Peer(
                 name=name,
@@ -148,7 +183,6 @@ def measured(reading: Reading, epochs: int, arguments: Arguments) -> list[result
         events=arguments.events,
         packages=("pyarrow", "deltalake", "torch"),
         facts=lambda _: {"training_rows": reading.rows, "epochs": epochs},
-        folder=arguments.results,
     )
 
 

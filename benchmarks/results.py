@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ FOLDER = Path(__file__).parent / "results"
 Result = dict[str, Any]
 
 
-def write(folder: Path, id: str, found: Iterable[Mapping[str, object]]) -> Path:
-    """Replaces what was measured of ``id`` before."""
+def write(folder: Path, found: Sequence[Mapping[str, object]]) -> Path:
+    """Replaces what was measured of the same benchmark before, which these are all results of."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{id}.json"
+    path = folder / f"{found[0]['id']}.json"
     path.write_text(json.dumps(list(found), indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
     return path
 
@@ -28,6 +28,10 @@ def read(folder: Path = FOLDER) -> list[Result]:
 def order(id: str) -> tuple[int, str]:
     digits = "".join(letter for letter in id if letter.isdigit())
     return int(digits or 0), id
+
+
+def in_words(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def sentence(result: Mapping[str, Any]) -> str:

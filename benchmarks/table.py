@@ -52,19 +52,15 @@ def settings(found: Sequence[Mapping[str, Any]]) -> str:
     """What was tuned, and the versions, a line for each side of each benchmark."""
     lines = []
     for result in found:
-        said = {name: _said(result["settings"][name]) for name in ("ours", "peer")}
+        said = {name: results.in_words(result["settings"][name]) for name in ("ours", "peer")}
         lines.append(f"- **{result['id']}** {result['peer']}: {said['peer'] or 'no settings'}")
         if said["ours"]:
             lines[-1] += f"; ours: {said['ours']}"
-    machines = {_said(result["machine"]) for result in found}
+    machines = {results.in_words(result["machine"]) for result in found}
     used = {f"{name} {value}" for result in found for name, value in result["versions"].items()}
     return (
         "\n".join([*lines, "", f"Machine: {'; '.join(sorted(machines))}. Versions: {', '.join(sorted(used))}."]) + "\n"
     )
-
-
-def _said(values: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def inserted(page: str, text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -17,6 +17,7 @@ class Side:
     name: str
     run: Callable[[], float]
     work: float = 1.0
+    settings: Mapping[str, object] = field(default_factory=dict)
     own_s: list[float] = field(default_factory=list)
     wall_s: list[float] = field(default_factory=list)
 
@@ -43,5 +44,5 @@ def take_turns(id: str, sides: Sequence[Side], rounds: int, load: Load) -> None:
 
 def result(id: str, ours: Side, theirs: Side, peer: Peer) -> results.Result:
     """The median ratio over the rounds of what the sides told."""
-    runner = Runner(name=ours.name, run=ours.run, work=ours.work)
+    runner = Runner(name=ours.name, run=ours.run, work=ours.work, settings=ours.settings)
     return measure._result(id, runner, peer, {ours.name: ours.timed, peer.name: theirs.timed})

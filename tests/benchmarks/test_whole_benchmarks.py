@@ -54,3 +54,4 @@ def test_a_benchmark_finds_both_sides_equal_and_tells_of_every_peer(name: str, t
     for result in found:
         assert {"id", "peer", "ratio", "goal", "met", "rounds", "versions", "machine", "load"} <= result.keys()
         assert len(result["rounds"]) == 1
+        assert result["seconds"]["ours"].get("start", 1) > 0  # a peak of memory has none

@@ -1,0 +1,210 @@
+"""Tables in plain Parquet to tensors, as one would write it in Polars, NumPy and torch (P15).
+
+The network's blocks (``Batch`` and ``Visits`` are plain containers) and what was fitted on training rows, the bin edges
+and words, are as the shipped inputs have them; what makes tensors of rows, and batches of tensors, is spelled out here.
+
+Shapes: N rows, E visits that they see, all together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from benchmarks.data_by_hand import FILE
+from benchmarks.plan_by_hand import MEMBER_DAY
+from benchmarks.simulated_lake import Unequal
+from tenure.models.batch import Batch, Visits
+from tenure.models.encoding import Number, Words
+from tenure.models.inputs import Inputs
+from tenure.models.tokens import VisitInputs
+
+NEVER = np.iinfo(np.int32).max  # days since 1970
+POOL = 16  # batches whose rows are sorted by length together
+OF_ROW = ("days_ago", "gap_days")  # parts that need to know from when a visit is looked at
+
+
+def encoded(folder: Path, inputs: Inputs, as_of: Sequence[date]) -> Batch:
+    """The labelled rows of some days as tensors."""
+    labels = pl.scan_parquet(folder / "labels" / FILE).filter(pl.col("as_of").is_in(as_of))
+    rows = labels.join(pl.scan_parquet(folder / "member_features" / FILE), ["member_key", "as_of"])
+    found = rows.select(*_columns(inputs, rows.collect_schema().names()), "value").sort("as_of", "member_key").collect()
+    return _batch(folder, inputs, found).with_labels(torch.from_numpy(found["value"].to_numpy().astype(np.float32)))
+
+
+def everybody(folder: Path, inputs: Inputs, as_of: date) -> Batch:
+    """Every member on one day; nobody knows their labels yet."""
+    rows = pl.scan_parquet(folder / "member_features" / FILE).filter(pl.col("as_of") == as_of).sort("member_key")
+    return _batch(folder, inputs, rows.select(_columns(inputs, rows.collect_schema().names())).collect())
+
+
+def _columns(inputs: Inputs, there: Sequence[str]) -> list[pl.Expr]:
+    """What the network reads; null where the shop has no such thing."""
+    names = ("member_key", "as_of", *inputs.feature_columns)
+    return [pl.col(name) if name in there else pl.lit(None).alias(name) for name in names]
+
+
+def _batch(folder: Path, inputs: Inputs, rows: pl.DataFrame) -> Batch:
+    assert inputs.visits is not None
+    keys, as_of = rows["member_key"].to_numpy(), rows["as_of"].cast(pl.Int32).to_numpy()
+    columns = [_pieces(number, _floats(rows[number.name])) for number in inputs.numbers]
+    columns += [_one_hot(words, rows[words.name]) for words in inputs.words]
+    return Batch(
+        ids=torch.from_numpy(np.stack([keys, as_of.astype(np.int64)], axis=1)),
+        features=torch.from_numpy(np.concatenate(columns, axis=1)),
+        visits=_visits(folder, inputs.visits, keys, as_of),
+    )
+
+
+def _floats(values: pl.Series) -> np.ndarray:
+    """float64, NaN where null."""
+    return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _pieces(number: Number, x: np.ndarray) -> np.ndarray:
+    """(N, width) float32: how much of each bin the value fills; nothing where it is missing, which a last one tells."""
+    edges = np.asarray(number.edges, x.dtype)
+    with np.errstate(invalid="ignore"):
+        block = np.nan_to_num(np.clip((x[:, None] - edges[:-1]) / np.diff(edges), 0, 1)).astype(np.float32)
+    return np.column_stack([block, np.isnan(x).astype(np.float32)]) if number.tells_missing else block
+
+
+def _one_hot(words: Words, column: pl.Series) -> np.ndarray:
+    return np.eye(len(words.words) + 1, dtype=np.float32)[_ids(words.words, column), 1:]
+
+
+def _ids(words: Sequence[str], column: pl.Series) -> np.ndarray:
+    """From 1; 0 for another word or none."""
+    places = range(1, len(words) + 1)
+    return column.cast(pl.String).replace_strict(words, places, default=0, return_dtype=pl.Int64).to_numpy()
+
+
+def _visits(folder: Path, inputs: VisitInputs, keys: np.ndarray, as_of: np.ndarray) -> Visits:
+    """Of each row the last visits as known before its day; a visit is encoded once and then taken for each row."""
+    events = pl.scan_parquet(folder / "member_events" / FILE)  # sorted by member, day and knowledge
+    spent, off = pl.col("spend_minor"), pl.col("discount_minor") + pl.col("coupon_minor")
+    held = (
+        events.with_columns(
+            superseded_on=pl.col("known_on").shift(-1).over(MEMBER_DAY).cast(pl.Int32).fill_null(NEVER),
+            known_on=pl.col("known_on").cast(pl.Int32),
+            weekday=pl.col("day").dt.weekday() - 1,
+            discount_share=pl.when(spent + off > 0).then(off / (spent + off)),
+            day=pl.col("day").cast(pl.Int32),
+        )
+        .filter(pl.col("kind") != "none")
+        .collect()
+    )
+    places, offsets = _seen(held, keys, as_of, inputs.max_events)
+    lengths = np.diff(offsets)
+    # Whole days are exact in 32 bits.
+    days = held["day"].to_numpy().astype(np.float32)[places]
+    gaps = np.diff(days, prepend=np.float32("nan"))
+    gaps[offsets[:-1][lengths > 0]] = np.nan
+    of_row = {"days_ago": np.repeat(as_of.astype(np.float32), lengths) - days, "gap_days": gaps}
+    values, codes = [], []
+    for part in inputs.parts:
+        x = of_row[part.name] if part.name in OF_ROW else _floats(held[part.name])
+        block, code = _pieces(part, x), np.searchsorted(np.asarray(part.edges), x, side="right").clip(1)
+        code[np.isnan(x)] = 0
+        values.append(block if part.name in OF_ROW else block[places])
+        codes.append(code if part.name in OF_ROW else code[places])
+    of_category, mixed = _ragged(held["categories"].list.len().to_numpy(), places)
+    flat = held.select("categories", "category_shares").explode("categories", "category_shares", empty_as_null=False)
+    ids, shares = _ids(inputs.categories, flat["categories"]), flat["category_shares"].to_numpy()
+    return Visits(
+        offsets=torch.from_numpy(offsets),
+        values=torch.from_numpy(np.concatenate(values, axis=1)),
+        codes=torch.from_numpy(np.stack(codes, axis=1)),
+        category_offsets=torch.from_numpy(mixed),
+        category_ids=torch.from_numpy(ids[of_category]),
+        category_weights=torch.from_numpy(shares.astype(np.float32)[of_category]),
+    )
+
+
+def _seen(held: pl.DataFrame, keys: np.ndarray, as_of: np.ndarray, at_most: int) -> tuple[np.ndarray, np.ndarray]:
+    """(E,) which visits the rows see, oldest first, and (N + 1,) where each row's begin; rows are sorted by day."""
+    owner, known, until = (held[name].to_numpy() for name in ("member_key", "known_on", "superseded_on"))
+    taken, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for day in np.unique(as_of):
+        there = np.flatnonzero((known < day) & (until >= day))
+        asked = keys[as_of == day]
+        ends = np.searchsorted(owner[there], asked, side="right")
+        count = np.minimum(ends - np.searchsorted(owner[there], asked, side="left"), at_most)
+        taken.append(there[np.arange(count.sum()) + np.repeat(ends - count.cumsum(), count)])
+        lengths.append(count)
+    return np.concatenate(taken), np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+
+
+def _ragged(lengths: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of runs of these lengths, one after the other: what lies in the runs at ``places``, and where each begins."""
+    lengths = lengths.astype(np.int64)
+    starts, count = (lengths.cumsum() - lengths)[places], lengths[places]
+    offsets = np.concatenate([np.zeros(1, np.int64), count.cumsum()])
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], count), offsets
+
+
+def taken(rows: Batch, at: torch.Tensor) -> Batch:
+    """The rows at these positions."""
+    assert rows.visits is not None
+    assert rows.features is not None
+    visits = rows.visits
+    events, offsets = _taken(visits.offsets, at)
+    categories, category_offsets = _taken(visits.category_offsets, events)
+    return Batch(
+        ids=rows.ids[at],
+        features=rows.features[at],
+        visits=Visits(
+            offsets=offsets,
+            values=visits.values[events],
+            codes=visits.codes[events],
+            category_offsets=category_offsets,
+            category_ids=visits.category_ids[categories],
+            category_weights=visits.category_weights[categories],
+        ),
+        labels=None if rows.labels is None else rows.labels[at],
+    )
+
+
+def _taken(offsets: torch.Tensor, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    count = offsets.diff()[at]
+    found = torch.cat([torch.zeros(1, dtype=torch.int64), count.cumsum(0)])
+    return torch.arange(int(found[-1])) + torch.repeat_interleave(offsets[at] - found[:-1], count), found
+
+
+def shuffled(lengths: torch.Tensor, batch_rows: int, seed: int) -> Iterator[torch.Tensor]:
+    """Positions in batches of like length, of an epoch in an order of its own."""
+    chance = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(lengths), generator=chance)
+    for pool in order.split(POOL * batch_rows):
+        alike = pool[lengths[pool].argsort()].split(batch_rows)
+        for place in torch.randperm(len(alike), generator=chance).tolist():
+            yield alike[place]
+
+
+def hold_same_tensors(ours: Iterable[Batch], theirs: Batch, part: str) -> None:
+    """Raises where a row of ours has other tensors by hand, or none; floats may differ as other orders of sums do."""
+    place = {tuple(one): number for number, one in enumerate(theirs.ids.tolist())}
+    rows = 0
+    for batch in ours:
+        ids = [tuple(one) for one in batch.ids.tolist()]
+        if missing := [one for one in ids if one not in place]:
+            raise Unequal(f"{part}: by hand there is no row of member_key and as_of {missing[0]}")
+        _hold_same(batch, taken(theirs, torch.tensor([place[one] for one in ids])), part)
+        rows += len(ids)
+    if rows != len(theirs):
+        raise Unequal(f"{part}: {rows:,} rows, by hand {len(theirs):,}")
+
+
+def _hold_same(ours: Batch, theirs: Batch, part: str) -> None:
+    assert ours.visits is not None
+    assert theirs.visits is not None
+    blocks = {name: (getattr(ours, name), getattr(theirs, name)) for name in ("features", "labels")}
+    blocks |= {name: (mine, getattr(theirs.visits, name)) for name, mine in vars(ours.visits).items()}
+    for name, (mine, other) in blocks.items():
+        if mine.shape != other.shape or not torch.allclose(mine, other, rtol=0, atol=1e-5):
+            raise Unequal(f"{part}: {name} by hand is not ours")

@@ -1,0 +1,168 @@
+"""Outputs that differ in one value, or in which two values changed places, are not equal."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from benchmarks import p16_members, simulated_lake
+from benchmarks.equality import Differ, fingerprint, hold_equal
+from benchmarks.p4d_tensors import hold_same_labels
+from benchmarks.p16_members import Shop
+from benchmarks.simulated_lake import Lake, Unequal
+from deltalake import DeltaTable, write_deltalake
+
+from tenure.models.batch import Batch
+
+KEYS = [11, -12, 13]
+
+
+def rows(**changed):
+    columns = {
+        "member_key": KEYS,
+        "spend": [100, 250, 900],
+        "share": [0.5, None, 0.25],
+        "stage": ["loyalty", "lapsed", None],
+        "day": [date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3)],
+        "is_back": [True, False, True],
+    }
+    return pa.table({**columns, **changed})
+
+
+def put(folder, table):
+    folder.mkdir()
+    pq.write_table(table, folder / "part-0.parquet")
+    return fingerprint(folder, ["member_key"])
+
+
+CHANGED = [
+    {"spend": [100, 251, 900]},
+    {"spend": [250, 100, 900]},
+    {"spend": [100, None, 900]},
+    {"share": [0.5, None, 0.26]},
+    {"share": [0.25, None, 0.5]},
+    {"share": [0.5, 0.0, 0.25]},
+    {"stage": ["loyalty", "activation", None]},
+    {"stage": ["lapsed", "loyalty", None]},
+    {"stage": ["loyalty", "lapsed", ""]},
+    {"day": [date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 4)]},
+    {"day": [date(2024, 1, 2), date(2024, 1, 1), date(2024, 1, 3)]},
+    {"is_back": [False, True, True]},
+    {"member_key": [11, -12, 14]},
+]
+
+
+@pytest.mark.parametrize("changed", CHANGED, ids=str)
+def test_a_changed_or_a_swapped_value_is_told(tmp_path, changed):
+    ours, theirs = put(tmp_path / "ours", rows()), put(tmp_path / "theirs", rows(**changed))
+    with pytest.raises(Differ, match=f"the output of peer is not ours in .*{next(iter(changed))}"):
+        hold_equal(ours, theirs, "peer")
+
+
+def test_the_same_rows_in_another_order_and_in_two_files_are_equal(tmp_path):
+    ours = put(tmp_path / "ours", rows())
+    other = tmp_path / "theirs"
+    other.mkdir()
+    pq.write_table(rows().slice(2), other / "part-0.parquet")
+    pq.write_table(rows().slice(0, 2), other / "part-1.parquet")
+    hold_equal(ours, fingerprint(other, ["member_key"]), "peer")
+
+
+def test_a_row_more_and_a_column_less_are_told(tmp_path):
+    ours, twice = put(tmp_path / "ours", rows()), put(tmp_path / "twice", pa.concat_tables([rows(), rows().slice(2)]))
+    with pytest.raises(Differ, match="rows: 3 is not 4"):
+        hold_equal(ours, twice, "peer")
+    with pytest.raises(Differ, match="stage"):
+        hold_equal(ours, put(tmp_path / "less", rows().drop_columns(["stage"])), "peer")
+
+
+@pytest.mark.parametrize(
+    "changed", [[(11, 100), (-12, 251), (13, 900)], [(11, 250), (-12, 100), (13, 900)], [(11, 100), (-12, 250)]]
+)
+def test_a_lake_s_fingerprint_tells_a_changed_a_swapped_and_a_missing_row(spark, changed):
+    def of(values):
+        return simulated_lake.fingerprint(spark.createDataFrame(values, "member_key bigint, spend bigint"))
+
+    told = of([(11, 100), (-12, 250), (13, 900)])
+    assert of([(13, 900), (11, 100), (-12, 250)]) == told
+    assert of(changed) != told
+
+
+SCANNED = pa.table(
+    {"member_key": [11, 11, 12], "as_of": pa.array([19000, 19014, 19000], pa.int32()).cast(pa.date32()),
+     "value": [1.0, 0.0, 0.0]}
+)  # fmt: skip
+
+
+def batch(*rows):
+    """``(member_key, as_of, label)`` each."""
+    ids, labels = [row[:2] for row in rows], [row[2] for row in rows]
+    return Batch(ids=torch.tensor(ids), labels=torch.tensor(labels, dtype=torch.float32))
+
+
+def test_batches_hold_the_scanned_labels_in_any_order():
+    hold_same_labels([batch((12, 19000, 0), (11, 19014, 0)), batch((11, 19000, 1))], SCANNED)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        batch((11, 19000, 1), (11, 19014, 0), (12, 19000, 1)),  # one value changed
+        batch((11, 19000, 0), (11, 19014, 1), (12, 19000, 0)),  # two changed places
+        batch((11, 19000, 1), (11, 19000, 1), (12, 19000, 0)),  # one twice, another not at all
+        batch((11, 19000, 1), (11, 19014, 0)),  # one missing
+    ],
+)
+def test_batches_with_another_label_than_the_scan_are_told(wrong):
+    with pytest.raises(Unequal):
+        hold_same_labels([wrong], SCANNED)
+
+
+FEATURES = ("lifetime_visits", "lifetime_spend_minor", "days_since_known", "categories_seen")
+
+
+@pytest.fixture
+def hold_same_people(tmp_path, monkeypatch):
+    """Of a shop of three members and one of four, in which the first three have ``spend`` and ``labels``."""
+
+    def released(shop, table):
+        return DeltaTable(tmp_path / str(shop.members) / table.name)
+
+    def put(members, spend, labels):
+        columns = {"member_key": [*KEYS, 14][:members], "as_of": [date(2024, 1, 1)] * members}
+        features = {**dict.fromkeys(FEATURES, range(1, members + 1)), "lifetime_spend_minor": spend}
+        for name, values in (("member_features", features), ("labels", {"value": labels}), ("member_identities", {})):
+            write_deltalake(tmp_path / str(members) / name, pa.table({**columns, **values}))
+        return Shop(members, Lake(work=tmp_path, landing=tmp_path))
+
+    monkeypatch.setattr(p16_members, "_released", released)
+
+    def hold(spend, labels):
+        small = put(3, [100, 250, 900], [1.0, 0.0, 0.0])
+        p16_members.hold_same_people(small, put(4, [*spend, 7], [*labels, 1.0]))
+
+    return hold
+
+
+def test_the_first_members_of_a_larger_shop_are_the_same_people_whatever_others_there_are(hold_same_people):
+    hold_same_people([100, 250, 900], [1.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("spend", "labels", "where"),
+    [
+        ([100, 251, 900], [1.0, 0.0, 0.0], "member_features"),
+        ([250, 100, 900], [1.0, 0.0, 0.0], "member_features"),
+        ([100, 250, None], [1.0, 0.0, 0.0], "member_features"),
+        ([100, 250, 900], [1.0, 0.0, 1.0], "labels"),
+        ([100, 250, 900], [0.0, 1.0, 0.0], "labels"),
+    ],
+)
+def test_people_of_whom_one_value_changed_or_two_changed_places_are_not_the_same(
+    hold_same_people, spend, labels, where
+):
+    with pytest.raises(Unequal, match=f"{where}: the same people have"):
+        hold_same_people(spend, labels)
