@@ -13,6 +13,7 @@ ARGS ?=
 ONLY ?=
 EVENTS ?=
 NOISY ?=
+PROCESSES ?= 2
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)

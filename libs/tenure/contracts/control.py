@@ -10,7 +10,7 @@ _RULE = Column(name="rule", kind=Kind.TEXT, says="the rule that decided")
 _ROW = Column(
     name="row",
     kind=Kind.TEXT,
-    says="the row as it landed, as JSON, in the columns that its feed reads; the member's id is the member_key; the other "
+    says="the row as it landed, as JSON, in the columns that its feed reads; the member's id is the member_key; other "
     "columns, and a line that is unreadable ({} here, for it may hold the id anywhere), are in bronze's raw_<feed>, by "
     "batch_no and position",
 )
