@@ -10,8 +10,8 @@ _RULE = Column(name="rule", kind=Kind.TEXT, says="the rule that decided")
 _ROW = Column(
     name="row",
     kind=Kind.TEXT,
-    says="the row as it landed, as JSON, in the columns that its feed reads; the member's id is the member_key; the other "
-    "columns, and a line that is unreadable ({} here, for it may hold the id anywhere), are in bronze's raw_<feed>, by "
+    says="the row as it landed, as JSON, in the columns that its feed reads; the member's id is the member_key; the "
+    "other columns, and a line that is unreadable ({} here, for it may hold the id anywhere), are in bronze's raw_<feed>, by "
     "batch_no and position",
 )
 _SOURCE_FILE = Column(name="source_file", kind=Kind.TEXT, says="the landing file, relative to the source's folder")
