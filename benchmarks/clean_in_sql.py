@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.landed_lines import SECRET, Lines
+from tenure.config.usual_rules import MISREAD
 
 if TYPE_CHECKING:
     import duckdb
@@ -66,7 +67,7 @@ select * exclude (local_time, exported_on, before, is_product_known, member_id),
         when quantity is null then 'missing_quantity'
         when paid_minor is null then 'missing_paid_minor'
         when is_return is null then 'missing_is_return'
-        when regexp_matches(store_id, '[\ufffd\u00c3]') then 'garbled_text'
+        when regexp_matches(concat_ws(' ', order_id, product_id, store_id), '{misread}') then 'garbled_text'
         when not regexp_matches(member_id, '^M[0-9]{{10}}$')
             or try_cast(substr(member_id, 2, 8) as int) % 97 <> try_cast(substr(member_id, 10, 2) as int)
             then 'member_unknown'
@@ -165,6 +166,7 @@ def _judging(lines: Lines) -> str:
         products=lines.products,
         calendar=lines.source.calendar,
         newest_day=lines.newest_day,
+        misread=MISREAD,
         inner=inner,
         outer=outer,
     )

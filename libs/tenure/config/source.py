@@ -12,9 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tenure.config.settings import Settings
+from tenure.config.usual_rules import told_out
 from tenure.contracts import rules
 from tenure.contracts.currency import is_code
 from tenure.contracts.landing import RAW_PRODUCTS, RAW_TABLES, RAW_TOUCHES
@@ -257,6 +258,11 @@ class Source(Settings):
     rules: tuple[Rule, ...] = ()
     known: tuple[Known, ...] = ()
     known_in: str | None = None  # the id of the batch of the very files that the known figures were counted in
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _told_out(cls, rules: object) -> object:
+        return told_out(rules)
 
     @model_validator(mode="after")
     def _holds_together(self) -> Source:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from typing import Any
 
 import pytest
+from tests.entry_points import ROOT
 from tests.jobs.market import SOURCE
 
 from tenure.config.settings import checked
 from tenure.config.source import Source
+from tenure.config.usual_rules import MISREAD, USUAL_RULES
 from tenure.errors import WrongInput
 
 
@@ -31,6 +34,26 @@ def test_what_a_known_figure_comes_to_here_needs_a_count_and_a_reason(figure: di
 
 def test_the_market_itself_loads() -> None:
     assert checked(Source, deepcopy(SOURCE), "market.yaml").name == "market"
+
+
+def test_a_usual_rule_is_switched_on_by_its_name_and_stands_in_the_documents() -> None:
+    source = checked(Source, {**deepcopy(SOURCE), "rules": ["garbled_text", *rule()]}, "market.yaml")
+    assert [(one.name, one.fate) for one in source.rules] == [("garbled_text", "quarantine"), ("odd", "keep")]
+    told = (ROOT / "docs/sources.md").read_text()
+    for name, said in USUAL_RULES.items():
+        assert f"| `{name}` | {said.get('fate', 'keep')} | {said['says']} |" in told
+
+
+def test_a_usual_rule_that_is_none_is_answered_with_the_nearest() -> None:
+    assert "no usual rule 'garbled_txt': did you mean 'garbled_text'?" in refusal(rules=["garbled_txt"])
+
+
+@pytest.mark.parametrize(
+    ("text", "is_misread"),
+    [("Café", False), ("SÃO PAULO", False), ("ÂME", False), ("CafÃ©", True), ("fÃ¼r", True), ("Caf\ufffd", True)],
+)
+def test_misread_text_is_told_from_the_letters_that_it_looks_like(text: str, is_misread: bool) -> None:
+    assert bool(re.search(MISREAD, text)) == is_misread
 
 
 UNKNOWN_TABLE = "table 'raw_ordrs' is no raw table; did you mean 'raw_orders'?"
