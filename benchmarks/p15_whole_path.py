@@ -235,6 +235,7 @@ class Models:
             yield folder
 
     def _fit_by_hand(self, ready: Ready) -> float:
+        self._tensors.clear()  # those of the round before
         began = time.perf_counter()
         split = ready.reader.split
         train = [day for day in self._as_of(ready) if split.part(0, day) == "train"]
