@@ -73,6 +73,7 @@ AUC_MAY_DIFFER_BY = 0.01  # chance has a part in both trainings
 ASKED_AT_ONCE = 500  # members in a request
 PACKAGES = ("pyspark", "delta-spark", "polars", "torch", "implicit", "fastapi", "ray")
 PATIENCE_S = 180
+LEARNT_FROM: tuple[Part, ...] = ("train", "validation")
 
 
 def run(arguments: Arguments) -> list[results.Result]:
@@ -178,7 +179,6 @@ class Models:
         self._fitted: Fitted | None = None
         self._progress: Progress | None = None
         self._hand: models_by_hand.Churn | None = None
-        self._tensors: dict[Part, Batch] = {}
         self._hand_factors: tuple[models_by_hand.Purchases, models_by_hand.AlternatingLeastSquares] | None = None
 
     def compared(self, arguments: Arguments) -> list[results.Result]:
@@ -236,14 +236,14 @@ class Models:
 
     def _fit_by_hand(self, ready: Ready) -> float:
         began = time.perf_counter()
-        split = ready.reader.split
-        train = [day for day in self._as_of(ready) if split.part(0, day) == "train"]
-        validation = [day for day in self._as_of(ready) if split.part(0, day) == "validation"]
-        parts = [tensors_by_hand.encoded(self._by_hand, ready.inputs, days) for days in (train, validation)]
+        parts = [self._tensors(ready, part) for part in LEARNT_FROM]
         self._hand = models_by_hand.fit_churn(ready, *parts)
-        seconds = time.perf_counter() - began
-        self._tensors = dict(zip(("train", "validation"), parts, strict=True))
-        return seconds
+        return time.perf_counter() - began
+
+    def _tensors(self, ready: Ready, part: Part) -> Batch:
+        split = ready.reader.split
+        days = [day for day in self._as_of(ready) if split.part(0, day) == part]
+        return tensors_by_hand.encoded(self._by_hand, ready.inputs, days)
 
     def _as_of(self, ready: Ready) -> tuple[date, ...]:
         return labelled_days(ready.release.shop, ready.release.last_complete_day)
@@ -259,10 +259,9 @@ class Models:
     def _hold_equal(self, ready: Ready) -> None:
         """Both trainings saw the same tensors and tell validation rows apart about as well; both recommenders learnt
         from the same pairs."""
-        for part, tensors in self._tensors.items():
+        for part in LEARNT_FROM:
             shard = Shard(reader=ready.reader, inputs=ready.inputs, part=part, rank=0, size=1, held=1)
-            hold_same_tensors(map(shard.bucket, shard.buckets), tensors, part)
-        self._tensors.clear()
+            hold_same_tensors(map(shard.bucket, shard.buckets), self._tensors(ready, part), part)
         assert self._fitted is not None
         assert self._hand is not None
         assert self._progress is not None
