@@ -11,8 +11,8 @@ _ROW = Column(
     name="row",
     kind=Kind.TEXT,
     says="the row as it landed, as JSON, in the columns that its feed reads; the member's id is the member_key; the "
-    "other columns, and a line that is unreadable ({} here, for it may hold the id anywhere), are in bronze's raw_<feed>, by "
-    "batch_no and position",
+    "other columns, and a line that is unreadable ({} here, for it may hold the id anywhere), are in bronze's "
+    "raw_<feed>, by batch_no and position",
 )
 _SOURCE_FILE = Column(name="source_file", kind=Kind.TEXT, says="the landing file, relative to the source's folder")
 
