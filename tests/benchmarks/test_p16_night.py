@@ -20,5 +20,5 @@ def test_the_most_that_any_command_of_a_night_held_is_its_peak(tmp_path):
 
 
 def test_a_command_that_fails_is_told_with_the_end_of_what_it_said(tmp_path):
-    with pytest.raises(Unequal, match="ended with 7(.|\n)*no lake there"):
+    with pytest.raises(Unequal, match=r"(?s)ended with 7.*no lake there"):
         _watched([sys.executable, "-c", "print('no lake there'); exit(7)"], tmp_path / "log", Held())
