@@ -72,9 +72,12 @@ def _rows(spark: SparkSession, made: Tiles, wanted: int, to: Path) -> None:
     features.select(*KEY, *rows_in_python.inputs(made.shop)).write.parquet(str(to / "once"))
     once = spark.read.parquet(str(to / "once"))
     times = -(-wanted // once.count())
-    rows = once.crossJoin(F.broadcast(spark.range(times))).drop("id").limit(wanted)
-    # A limit leaves one partition: one task for ours, where the others have a Python process beside it.
-    rows.repartition(machine.cores()).write.parquet(str(to / "rows"))
+    spread(once.crossJoin(F.broadcast(spark.range(times))).drop("id").limit(wanted), to / "rows")
+
+
+def spread(rows: DataFrame, to: Path) -> None:
+    """A file a core: a limit leaves one partition, and so one task for ours, where others have Python beside theirs."""
+    rows.repartition(machine.cores()).write.parquet(str(to))
 
 
 def hold_busy(rows: DataFrame) -> int:
