@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from benchmarks import machine
-from benchmarks.tensors_by_hand import taken
+from benchmarks.batches_by_hand import taken
 from tenure.privacy.pseudonyms import member_key
 
 

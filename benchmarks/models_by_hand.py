@@ -17,11 +17,12 @@ import polars as pl
 import torch
 from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from benchmarks import machine
+from benchmarks.batches_by_hand import shuffled, taken
 from benchmarks.data_by_hand import FILE
-from benchmarks.tensors_by_hand import shuffled, taken
 from tenure.models.batch import Batch
 from tenure.models.build import build
 from tenure.models.network import Network
@@ -191,12 +192,13 @@ def fit_factors(bought: Purchases, settings: Mapping[str, float], seed: int) -> 
     """The same loss by exact least squares; ``implicit`` takes confidences."""
     confidence = bought.times.copy()
     confidence.data = 1 + settings["alpha"] * np.log1p(confidence.data)
-    model = AlternatingLeastSquares(
-        factors=int(settings["factors"]),
-        regularization=settings["regularization"],
-        iterations=int(settings["sweeps"]),
-        num_threads=machine.cores(),
-        random_state=seed,
-    )
-    model.fit(confidence.astype(np.float32), show_progress=False)
+    with threadpool_limits(1, "blas"):  # as implicit asks for: its own threads have the cores
+        model = AlternatingLeastSquares(
+            factors=int(settings["factors"]),
+            regularization=settings["regularization"],
+            iterations=int(settings["sweeps"]),
+            num_threads=machine.cores(),
+            random_state=seed,
+        )
+        model.fit(confidence.astype(np.float32), show_progress=False)
     return model

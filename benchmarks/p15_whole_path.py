@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -396,16 +396,15 @@ def jobs_s(lake: Lake) -> dict[str, float]:
 
 def asking(port: int, token: str = "") -> httpx.Client:
     """A client of a service that is ready."""
-    client = httpx.Client(
-        base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {token}"}, timeout=120
-    )
+    who = {"authorization": f"Bearer {token}"} if token else {}  # a header of nothing is not sent
+    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=who, timeout=120)
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        try:
+        # What is wrong with the question itself is no reason to wait, so not every httpx.TransportError is one.
+        with suppress(httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError):
             if client.get("/readyz").status_code == 200:
                 return client
-        except httpx.TransportError:
-            time.sleep(0.1)
+        time.sleep(0.1)
     raise Unequal(f"nobody answers on port {port} after {PATIENCE_S} s")
 
 

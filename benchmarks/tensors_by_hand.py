@@ -1,14 +1,14 @@
 """Tables in plain Parquet to tensors, as one would write it in Polars, NumPy and torch (P15).
 
 The network's blocks (``Batch`` and ``Visits`` are plain containers) and what was fitted on training rows, the bin edges
-and words, are as the shipped inputs have them; what makes tensors of rows, and batches of tensors, is spelled out here.
+and words, are as the shipped inputs have them; what makes tensors of rows is spelled out here.
 
 Shapes: N rows, E visits that they see, all together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from benchmarks.batches_by_hand import taken
 from benchmarks.data_by_hand import FILE
 from benchmarks.plan_by_hand import MEMBER_DAY
 from benchmarks.simulated_lake import Unequal
@@ -25,7 +26,6 @@ from tenure.models.inputs import Inputs
 from tenure.models.tokens import VisitInputs
 
 NEVER = np.iinfo(np.int32).max  # days since 1970
-POOL = 16  # batches whose rows are sorted by length together
 OF_ROW = ("days_ago", "gap_days")  # parts that need to know from when a visit is looked at
 
 
@@ -146,44 +146,6 @@ def _ragged(lengths: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.nda
     starts, count = (lengths.cumsum() - lengths)[places], lengths[places]
     offsets = np.concatenate([np.zeros(1, np.int64), count.cumsum()])
     return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], count), offsets
-
-
-def taken(rows: Batch, at: torch.Tensor) -> Batch:
-    """The rows at these positions."""
-    assert rows.visits is not None
-    assert rows.features is not None
-    visits = rows.visits
-    events, offsets = _taken(visits.offsets, at)
-    categories, category_offsets = _taken(visits.category_offsets, events)
-    return Batch(
-        ids=rows.ids[at],
-        features=rows.features[at],
-        visits=Visits(
-            offsets=offsets,
-            values=visits.values[events],
-            codes=visits.codes[events],
-            category_offsets=category_offsets,
-            category_ids=visits.category_ids[categories],
-            category_weights=visits.category_weights[categories],
-        ),
-        labels=None if rows.labels is None else rows.labels[at],
-    )
-
-
-def _taken(offsets: torch.Tensor, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    count = offsets.diff()[at]
-    found = torch.cat([torch.zeros(1, dtype=torch.int64), count.cumsum(0)])
-    return torch.arange(int(found[-1])) + torch.repeat_interleave(offsets[at] - found[:-1], count), found
-
-
-def shuffled(lengths: torch.Tensor, batch_rows: int, seed: int) -> Iterator[torch.Tensor]:
-    """Positions in batches of like length, of an epoch in an order of its own."""
-    chance = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(lengths), generator=chance)
-    for pool in order.split(POOL * batch_rows):
-        alike = pool[lengths[pool].argsort()].split(batch_rows)
-        for place in torch.randperm(len(alike), generator=chance).tolist():
-            yield alike[place]
 
 
 def hold_same_tensors(ours: Iterable[Batch], theirs: Batch, part: str) -> None:

@@ -15,7 +15,7 @@ from tenure.models.tokens import VisitInputs
 
 pl = pytest.importorskip("polars")
 
-from benchmarks import clean_by_hand, tensors_by_hand  # noqa: E402
+from benchmarks import batches_by_hand, clean_by_hand, tensors_by_hand  # noqa: E402
 from benchmarks.simulated_lake import Unequal  # noqa: E402
 
 FIRST, SECOND = date(2024, 3, 1), date(2024, 3, 15)
@@ -93,12 +93,12 @@ def test_a_row_less_on_either_side_is_told(tensors):
     with pytest.raises(Unequal, match="2 rows, by hand 3"):
         tensors_by_hand.hold_same_tensors([ours.take(two)], by_hand, "train")
     with pytest.raises(Unequal, match="there is no row"):
-        tensors_by_hand.hold_same_tensors([ours], tensors_by_hand.taken(by_hand, two), "train")
+        tensors_by_hand.hold_same_tensors([ours], batches_by_hand.taken(by_hand, two), "train")
 
 
 def test_batches_by_hand_hold_every_row_once(tensors):
     lengths = torch.tensor([3, 1, 2, 2, 1, 5, 4])
-    batches = list(tensors_by_hand.shuffled(lengths, 3, seed=1))
+    batches = list(batches_by_hand.shuffled(lengths, 3, seed=1))
     assert [len(batch) for batch in batches].count(3) == 2
     assert sorted(torch.cat(batches).tolist()) == list(range(7))
 

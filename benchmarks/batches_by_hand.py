@@ -1,0 +1,49 @@
+"""Batches of rows that lie in memory as tensors, in plain torch (P15); ``Batch`` and ``Visits`` are containers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from tenure.models.batch import Batch, Visits
+
+POOL = 16  # batches whose rows are sorted by length together
+
+
+def taken(rows: Batch, at: torch.Tensor) -> Batch:
+    """The rows at these positions."""
+    assert rows.visits is not None
+    assert rows.features is not None
+    visits = rows.visits
+    events, offsets = _taken(visits.offsets, at)
+    categories, category_offsets = _taken(visits.category_offsets, events)
+    return Batch(
+        ids=rows.ids[at],
+        features=rows.features[at],
+        visits=Visits(
+            offsets=offsets,
+            values=visits.values[events],
+            codes=visits.codes[events],
+            category_offsets=category_offsets,
+            category_ids=visits.category_ids[categories],
+            category_weights=visits.category_weights[categories],
+        ),
+        labels=None if rows.labels is None else rows.labels[at],
+    )
+
+
+def _taken(offsets: torch.Tensor, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    count = offsets.diff()[at]
+    found = torch.cat([torch.zeros(1, dtype=torch.int64), count.cumsum(0)])
+    return torch.arange(int(found[-1])) + torch.repeat_interleave(offsets[at] - found[:-1], count), found
+
+
+def shuffled(lengths: torch.Tensor, batch_rows: int, seed: int) -> Iterator[torch.Tensor]:
+    """Positions in batches of like length, of an epoch in an order of its own."""
+    chance = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(lengths), generator=chance)
+    for pool in order.split(POOL * batch_rows):
+        alike = pool[lengths[pool].argsort()].split(batch_rows)
+        for place in torch.randperm(len(alike), generator=chance).tolist():
+            yield alike[place]
