@@ -102,6 +102,7 @@ def best(raw_NI: Tensor, k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
     """
     # Far below any difference that means something, yet enough to make the order of equal items the catalogue's.
     order = torch.arange(raw_NI.shape[1], dtype=torch.float64, device=raw_NI.device) * 1e-13
-    top = torch.topk(raw_NI - order, min(k, raw_NI.shape[1]), dim=1)
+    short = max(0, k - raw_NI.shape[1])
+    top = torch.topk(torch.nn.functional.pad(raw_NI - order, (0, short), value=-torch.inf), k, dim=1)
     absent = torch.isneginf(top.values)
     return torch.where(absent, -1, top.indices).cpu().numpy(), torch.sigmoid(top.values).cpu().numpy()

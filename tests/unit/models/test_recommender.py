@@ -11,7 +11,7 @@ import torch
 
 from tenure.errors import Refused
 from tenure.models.factorization import Architecture, Factorization, loss, observed, solve
-from tenure.models.histories import Histories, histories
+from tenure.models.histories import Histories, best, histories
 from tenure.models.popularity import Popularity
 from tenure.models.recommender import Recommender, load_recommender
 from tenure.registry.manifest import Manifest, write_manifest
@@ -118,6 +118,12 @@ def test_a_member_who_bought_everything_gets_nothing_new() -> None:
 def test_a_member_without_history_gets_what_is_popular() -> None:
     items, _ = factorization().recommend(bought({}), k=3)
     assert items.tolist() == [[0, 1, 2]]
+
+
+def test_a_catalogue_smaller_than_what_is_asked_for_ends_in_nothing() -> None:
+    places, scores = best(torch.tensor([[0.0, 1.0, -torch.inf]], dtype=torch.float64), 5)
+    assert places.tolist() == [[1, 0, -1, -1, -1]]
+    assert scores[0, 2:].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_no_member_is_no_row() -> None:
