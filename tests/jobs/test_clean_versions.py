@@ -64,11 +64,13 @@ def corrected(spark, tmp_path_factory):
     return work
 
 
+@pytest.mark.long  # several cleans
 def test_a_registration_on_the_day_of_the_first_order_is_no_repeat_of_having_been_seen(spark, corrected):
     versions = sorted((row["batch_no"], row["age_band"]) for row in market.rows(spark, corrected, MEMBERS))
     assert versions == [(1, None), (2, "30"), (3, "31")]
 
 
+@pytest.mark.long  # several cleans
 def test_of_two_versions_of_one_day_the_newer_batchs_stands(spark, corrected):
     members = known_before(delta.read(spark, str(corrected / "lake"), MEMBERS), [ARRIVED, date(2026, 3, 3)])
     assert [(row["as_of"].day, row["age_band"]) for row in members.collect()] == [(3, "31")]
@@ -76,6 +78,7 @@ def test_of_two_versions_of_one_day_the_newer_batchs_stands(spark, corrected):
     assert lines == {"o0": None, "o1": "sour"}
 
 
+@pytest.mark.long  # several cleans
 def test_a_version_that_came_twice_names_what_it_is_a_version_of(spark, corrected):
     rows = market.rows(spark, corrected, REPLACED)
     told = {(row["table"], row["rule"], row["replaced_by"]) for row in rows}
@@ -83,6 +86,7 @@ def test_a_version_that_came_twice_names_what_it_is_a_version_of(spark, correcte
     assert told == {("raw_products", "exact_duplicate", "apple"), ("raw_members", "landed_before", str(anna))}
 
 
+@pytest.mark.long  # several cleans
 def test_a_correction_of_the_same_day_keeps_keys_and_the_equation(spark, corrected):
     for table in (MEMBERS, PRODUCTS):
         keys = [tuple(row[name] for name in table.key) for row in market.rows(spark, corrected, table)]
@@ -151,6 +155,7 @@ def test_what_is_no_number_or_beyond_reason_never_becomes_money(spark, tmp_path)
         assert [rules.get(place, "kept") for place in range(len(paid))] == fate
 
 
+@pytest.mark.long  # several cleans
 def test_mended_settings_clean_anew_and_leave_what_the_right_ones_would_have_left(spark, tmp_path):
     orders = market.SOURCE["feeds"]["orders"]
     wrong = OTHER_FEEDS | {
@@ -177,6 +182,7 @@ def test_mended_settings_clean_anew_and_leave_what_the_right_ones_would_have_lef
     assert spent == 200
 
 
+@pytest.mark.long  # several cleans
 def test_a_feed_that_landed_and_is_no_longer_named_is_asked_for_by_its_name(spark, tmp_path):
     market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
     market.landed(spark, tmp_path, tmp_path / "landing")
@@ -194,6 +200,7 @@ def test_a_feed_that_landed_and_is_no_longer_named_is_asked_for_by_its_name(spar
     assert market.cleaned(spark, tmp_path, feeds=OTHER_FEEDS | {"orders": orders, "till": orders}) == (1,)
 
 
+@pytest.mark.long  # several cleans
 def test_what_a_writer_loses_or_doubles_after_the_count_breaks_the_equation(spark, tmp_path, monkeypatch):
     market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER.replace("o0", f"o{n}") for n in range(4)])
     honest = delta.conform
