@@ -35,8 +35,8 @@ demo: setup ## landing files to answers over HTTP and WORK/report.html, by the d
 		$(if $(MEMBERS),--members $(MEMBERS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test
-test: setup check ## linters, type checker, fences, a check of the documented commands and all fast tests
-	pytest -m "not long" $(ARGS)
+test: setup check ## linters, type checker, fences, a check of the documented commands and all fast tests, in PROCESSES=2 at once
+	pytest -m "not long" -n $(PROCESSES) --dist loadfile $(ARGS)
 
 .PHONY: check
 check: setup ## linters, type checker and fences alone

@@ -37,7 +37,6 @@ from benchmarks.equality import fingerprint, hold_equal
 from benchmarks.gold_build import Folders
 from benchmarks.measure import Load, Peer, Runner, at_most, compare, introduce, shared, timed_pass
 from benchmarks.plan_by_hand import Plan
-from benchmarks.ports import free_port
 from benchmarks.simulated_lake import SOURCE, Lake, Unequal
 from benchmarks.tensors_by_hand import hold_same_tensors
 from benchmarks.turns import Side, result, take_turns
@@ -52,6 +51,7 @@ from tenure.lake.release import newest_release
 from tenure.lifecycle.calendar import as_of_days, labelled_days
 from tenure.models.batch import Batch
 from tenure.models.network import Network
+from tenure.ports import free_port
 from tenure.privacy.pseudonyms import member_key
 from tenure.serving.publishing import publish
 from tenure.tasks.metrics import ROC_AUC

@@ -33,6 +33,7 @@ from stages import Stages
 from tenure.config.settings import load
 from tenure.config.source import Source
 from tenure.errors import Busy, TenureError, WrongInput
+from tenure.ports import free_port
 from tenure.simulation.landing import LANDING, TRUTH
 from tenure.simulation.settings import SimulateShop
 from tenure.simulation.simulate import simulated
@@ -115,7 +116,7 @@ def run(demo: Demo) -> None:
         stages.run("churn", *job, "ray_apps/train/fit_task.py", *demo.settings("churn"), *demo.on)
         stages.run("score", *job, "ray_apps/batch/score_members.py", *demo.at)
         stages.run("publish", "python", "jobs/publish_members.py", *demo.at)
-        port = ray_cluster.free_port(HTTP_PORT)
+        port = free_port(HTTP_PORT)
         url = f"http://127.0.0.1:{port}"
         if port != HTTP_PORT:
             stages.run("serve_start", "serve", "start", "--http-host", "127.0.0.1", "--http-port", str(port))

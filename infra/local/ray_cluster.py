@@ -12,11 +12,9 @@ import argparse
 import contextlib
 import json
 import os
-import random
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,13 +24,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tenure.errors import Busy, Refused, TenureError
+from tenure.ports import free_port
 from tenure.privacy.secrets import make_secret
 
 DASHBOARD_PORT = 8265  # Ray's own; another one where it is taken
 STARTS_WITHIN_S = 180
 NODE_STARTS_WITHIN_S = 120  # less than that, so that Ray itself says what its node waited for
 TRIES = 2
-LISTENING = range(20000, 32768)  # below the ports that Linux gives to outgoing connections, which come and go
 TELLING_LINES = 8
 ENDS_GENTLY_WITHIN_S = 3
 STOPS_WITHIN_S = 20
@@ -142,16 +140,6 @@ def _head_environment(client: Mapping[str, str]) -> dict[str, str]:
     # Ray lets workers give way to everything else (niceness 15): on two cores they would then stand still.
     fair = {"RAY_worker_niceness": "0"}
     return {**own, **auth, **patience, **fair, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-
-def free_port(wanted: int = 0) -> int:
-    """``wanted``, or another one where it is taken."""
-    for port in (*([wanted] if wanted else []), *random.sample(LISTENING, 100)):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a closed one is free at once
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise Busy("no port is free on 127.0.0.1")
 
 
 def _answers(client: Mapping[str, str]) -> bool:

@@ -12,8 +12,9 @@ for package in ("polars", "implicit", "fastapi", "ray"):
 
 from benchmarks import p15_whole_path  # noqa: E402
 from benchmarks.p15_whole_path import asking, hold_scores, member_key  # noqa: E402
-from benchmarks.ports import free_port  # noqa: E402
 from benchmarks.simulated_lake import Unequal  # noqa: E402
+
+from tenure.ports import free_port  # noqa: E402
 
 
 @pytest.fixture

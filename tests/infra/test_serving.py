@@ -19,7 +19,8 @@ import yaml
 from tests.corner_shop import CornerShop, opened
 from tests.entry_points import ROOT
 from tests.infra.processes import naming
-from tests.ports import free_port
+
+from tenure.ports import free_port
 
 PATIENCE_S = 240
 ENDS_WITHIN_S = 90

@@ -17,7 +17,6 @@ import yaml
 from tests.entry_points import ROOT
 from tests.jobs import kiosk
 from tests.jobs.as_typed import typed
-from tests.ports import free_port
 
 from tenure.config.source import Source
 from tenure.contracts.control import JOB_RUNS
@@ -25,6 +24,7 @@ from tenure.contracts.gold import LABELS, interactions, member_events, member_fe
 from tenure.contracts.silver import MEMBERS, ORDER_LINES
 from tenure.contracts.table import Table
 from tenure.lake.query import read_current
+from tenure.ports import free_port
 
 # Seven starts of a Spark session and of an executor.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]

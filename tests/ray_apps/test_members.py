@@ -17,7 +17,6 @@ import ray
 import torch
 from deltalake import DeltaTable
 from tests.corner_shop import AS_OF, MEMBER_IDS, CornerShop, opened
-from tests.ports import free_port
 
 from tenure.config.settings import load
 from tenure.contracts.answers import MEMBER_SCORES, RECOMMENDATIONS
@@ -26,6 +25,7 @@ from tenure.errors import Refused, WrongInput
 from tenure.lake.layout import table_path
 from tenure.lake.release import newest_release
 from tenure.lake.schema import arrow
+from tenure.ports import free_port
 from tenure.serving.answering import ChurnQuestion
 from tenure.serving.loading import InService, LoadedChurn
 from tenure.serving.publishing import publish

@@ -51,6 +51,6 @@ def told_out(rules: object) -> object:
 def _of_name(name: str) -> dict[str, Any]:
     if name not in USUAL_RULES:
         near = difflib.get_close_matches(name, USUAL_RULES, n=1)
-        known = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(USUAL_RULES)}"
-        raise ValueError(f"no usual rule {name!r}: {known} One of your own is written out, with table, says and when")
+        known = f"did you mean {near[0]!r}" if near else f"there are {', '.join(USUAL_RULES)}"
+        raise ValueError(f"no usual rule {name!r}; {known}; one of your own needs a name, table, says and when")
     return {"name": name, **USUAL_RULES[name]}

@@ -28,6 +28,7 @@ class JobRun:
     message: str | None = None
 
     def add(self, other: JobRun) -> None:
+        """Counts what another run read and wrote as this one's."""
         for mine, theirs in ((self.read, other.read), (self.wrote, other.wrote)):
             for table, rows in theirs.items():
                 mine[table] = mine.get(table, 0) + rows

@@ -45,7 +45,7 @@ def test_a_usual_rule_is_switched_on_by_its_name_and_stands_in_the_documents() -
 
 
 def test_a_usual_rule_that_is_none_is_answered_with_the_nearest() -> None:
-    assert "no usual rule 'garbled_txt': did you mean 'garbled_text'?" in refusal(rules=["garbled_txt"])
+    assert "no usual rule 'garbled_txt'; did you mean 'garbled_text'; " in refusal(rules=["garbled_txt"])
 
 
 @pytest.mark.parametrize(
