@@ -193,14 +193,14 @@ def version(spark: SparkSession, root: str, table: Table) -> int:
 
 
 def _is_known_empty(spark: SparkSession, root: str, table: Table) -> bool:
-    return bool(_log(spark, table_path(root, table)).numOfFilesIfKnown().contains(0))
+    return bool(_snapshot(spark, table_path(root, table)).numOfFilesIfKnown().contains(0))
 
 
 def version_at(spark: SparkSession, path: str) -> int:
-    return int(_log(spark, path).version())
+    return int(_snapshot(spark, path).version())
 
 
-def _log(spark: SparkSession, path: str) -> Any:
+def _snapshot(spark: SparkSession, path: str) -> Any:
     """What Delta knows of a table now, without a job."""
     jvm = spark._jvm  # the public way, history(1), is a job of its own and costs thirty times as much
     assert jvm is not None

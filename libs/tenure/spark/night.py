@@ -64,7 +64,7 @@ class Night:
         return delta.standing(self.spark, self.root, table)
 
     def rows_of(self, *tables: Table) -> dict[str, int]:
-        """How many rows stand in each. Bare counts, as Delta answers those from its log and reads no row for them."""
+        """How many rows stand in each. Bare counts, which Delta can answer from its log alone."""
         counts = [self.read(table).groupBy().count() for table in tables]
         rows = [row["count"] for row in reduce(DataFrame.union, counts).collect()]
         return {table.name: count for table, count in zip(tables, rows, strict=True)}
