@@ -321,6 +321,7 @@ def test_one_pseudonym_for_two_members_is_refused(spark, secret, tmp_path, monke
         market.cleaned(spark, tmp_path)
 
 
+@pytest.mark.long  # several cleans
 def test_another_secret_than_the_lakes_is_refused_before_anything_is_written(spark, small, monkeypatch):
     market.cleaned(spark, small)
     market.write_orders(small / "second" / "orders.csv", [f"o9,{market.ANNA},apple,2026-03-03 10:00:00,1,100,s1"])

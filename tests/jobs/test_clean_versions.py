@@ -110,6 +110,7 @@ def test_having_been_seen_takes_nothing_back_that_was_known_before(spark):
     assert (row["age_band"], row["days_since_known"]) == ("30", 9)
 
 
+@pytest.mark.long  # several cleans
 def test_what_is_no_number_or_beyond_reason_never_becomes_money(spark, tmp_path):
     (tmp_path / "landing").mkdir()
     nan, inf = float("nan"), float("inf")

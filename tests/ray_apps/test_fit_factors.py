@@ -64,6 +64,7 @@ def test_two_workers_come_to_the_factors_of_one(release: Release, undisturbed: P
     assert_same(fitted(work, tmp_path, TWO), undisturbed)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("local_ray")
 def test_a_killed_worker_changes_nothing_but_the_time(release: Release, undisturbed: Progress, tmp_path: Path) -> None:
     marker = tmp_path / "killed"

@@ -51,6 +51,7 @@ def fitted(plan: Plan, shop: VisitingShop, scale: Scale, marker: Path | None = N
         return network_of(plan, folder)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("local_ray")
 def test_a_worker_killed_in_an_epoch_changes_neither_what_is_consumed_nor_how_good_it_gets(
     plan: Plan, shop: VisitingShop, tmp_path: Path
@@ -69,6 +70,7 @@ def note(folder: Path, said: str) -> None:
     (folder / "said").write_text(said)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("local_ray")
 def test_a_group_of_one_talks_through_its_backend_as_more_do(shop: VisitingShop) -> None:
     def work(group: Group) -> None:
