@@ -279,6 +279,25 @@ def test_a_note_is_a_reason_that_decides_nothing() -> None:
     assert gate.reasons[-1] == "the champion (version 3) is not compared: it is spoilt"
 
 
+def against_champion(ours: float, low: float, high: float) -> Difference:
+    return Difference(against="the champion (version 3)", metric="roc_auc", ours=ours, theirs=0.86, low=low, high=high)
+
+
+def test_a_model_below_the_champion_does_not_answer_though_the_interval_reaches_zero() -> None:
+    gate = decide("champion", beats=[DIFFERENCE], not_worse_than=[against_champion(0.857, -0.006, 0.0001)])
+    assert (gate.passed, gate.champion) == (False, "champion")
+    assert gate.reasons[1] == (
+        "roc_auc: 0.8570, the champion (version 3) 0.8600; difference -0.0030 [-0.0060, +0.0001]: "
+        "below it, and who answers gives way to its equal only"
+    )
+
+
+def test_a_model_level_with_the_champion_answers() -> None:
+    for ours in (0.86, 0.86 - 1e-14, 0.8601):
+        gate = decide("champion", beats=[DIFFERENCE], not_worse_than=[against_champion(ours, -0.001, 0.001)])
+        assert (gate.passed, gate.reasons[1].endswith(": not worse")) == (True, True)
+
+
 def test_a_model_worse_than_the_champion_does_not_pass() -> None:
     worse = Difference(against="champion 3", metric="ndcg_at_10", ours=0.05, theirs=0.06, low=-0.02, high=-0.001)
     assert not decide("popularity", beats=[DIFFERENCE], not_worse_than=[worse]).passed
