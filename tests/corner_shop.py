@@ -70,6 +70,7 @@ class CornerShop:
     release_no: int = 0
     spend_of: dict[str, int] = field(default_factory=dict)  # members whose spend differs from what chance gave them
     fingerprint_suffix: str = ""
+    members: tuple[str, ...] = MEMBER_IDS  # whom the next release knows
 
     @property
     def lake(self) -> str:
@@ -102,9 +103,9 @@ class CornerShop:
         self.release_no += 1
         rng = np.random.default_rng(7)
         written = [
-            (member_features(SHOP), [self._features(member_id, rng) for member_id in MEMBER_IDS]),
-            (member_events(SHOP), [row for member_id in MEMBER_IDS for row in self._events(member_id, rng)]),
-            (interactions(SHOP), [row for member_id in MEMBER_IDS for row in self._bought(member_id, rng)]),
+            (member_features(SHOP), [self._features(member_id, rng) for member_id in self.members]),
+            (member_events(SHOP), [row for member_id in self.members for row in self._events(member_id, rng)]),
+            (interactions(SHOP), [row for member_id in self.members for row in self._bought(member_id, rng)]),
             (PRODUCTS, [_product(place) for place in range(len(PRODUCT_IDS))]),
         ]
         versions = {table.name: self._write(table, rows) for table, rows in written}
