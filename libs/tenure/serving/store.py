@@ -219,6 +219,11 @@ def current_folder(root: str | Path) -> Path:
     return root / name
 
 
+def is_published(root: str | Path) -> bool:
+    """Whether any release was published into ``root``."""
+    return (Path(root) / POINTER).is_file()
+
+
 def open_current(root: str | Path) -> MemberStore:
     """The store that is published now; errors as of ``current_folder`` and ``MemberStore``."""
     return MemberStore(current_folder(root))
