@@ -39,6 +39,7 @@ from tenure.registry.registry import Registry
 from tenure.serving.loading import in_items
 from tenure.serving.point_in_time import in_catalogue, read_purchases, read_rows
 from tenure.serving.publishing import publish as publish_members
+from tenure.serving.store import MemberStore, current_folder
 
 SHOP = Shop(
     name="corner_shop",
@@ -93,6 +94,9 @@ class CornerShop:
 
     def keys(self, *member_ids: str) -> np.ndarray:
         return np.array([self.key(member_id) for member_id in member_ids], dtype=np.int64)
+
+    def published(self) -> MemberStore:
+        return MemberStore(current_folder(self.store))
 
     def write_secrets(self) -> None:
         self.secrets.mkdir(parents=True, exist_ok=True)

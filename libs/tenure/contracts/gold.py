@@ -286,7 +286,7 @@ def interactions(shop: Shop) -> Table:
     ).without(shop.lacks)
 
 
-# Made by tenure.spark.sessions for whoever asks; no job keeps it yet, so it is none of gold_tables.
+# Of no job yet, so it is none of gold_tables: ADR 4 says why it is here.
 MEMBER_SESSIONS = Table(
     name="member_sessions",
     layer=Layer.GOLD,

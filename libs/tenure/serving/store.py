@@ -224,11 +224,6 @@ def is_published(root: str | Path) -> bool:
     return (Path(root) / POINTER).is_file()
 
 
-def open_current(root: str | Path) -> MemberStore:
-    """The store that is published now; errors as of ``current_folder`` and ``MemberStore``."""
-    return MemberStore(current_folder(root))
-
-
 class CurrentStore:
     """The published store, opened anew within ``every_s`` seconds after another one was published.
 
@@ -241,7 +236,7 @@ class CurrentStore:
         self._looked_at = -math.inf
 
     def get(self) -> MemberStore:
-        """Errors as of ``open_current``, while there is none."""
+        """Errors as of ``current_folder`` and ``MemberStore``, while there is none."""
         now = time.monotonic()
         if self._store is None or now - self._looked_at >= self._every_s:
             self._store = self._look(self._store)
