@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from tenure.contracts.requests import CHURN_REQUEST, MEMBER_ID_LENGTH, RECOMMENDATIONS_REQUEST
 from tenure.errors import WrongInput
 from tenure.privacy.pseudonyms import member_key
-from tenure.registry.manifest import Manifest
+from tenure.registry.manifest import Description, Manifest
 from tenure.serving import answers
 from tenure.serving.access import Callers
 from tenure.serving.answering import By, ChurnQuestion, Items, ItemsQuestion, Scores, Unavailable
@@ -275,10 +275,11 @@ def _add_routes(app: FastAPI, questions: Questions) -> None:
         """A member at a glance: profile, lifecycle stage, score, and items by name."""
         return _json(await questions.member(member_id, request.state.audit))
 
-    @app.get("/v1/models", responses=_described(Manifests))
+    @app.get("/v1/models", responses=_described(ModelsAnswer))
     async def models() -> Response:
-        """What answers and why: the manifest of each model in service. Needs the role ``operate``."""
-        return _json(Manifests(models=list(await questions.manifests())))
+        """What answers and why: what the manifest of each model in service says, but for vocabulary and scaling. Needs
+        the role ``operate``."""
+        return _json(ModelsAnswer(models=[manifest.description for manifest in await questions.manifests()]))
 
     @app.get("/healthz", responses={200: {"model": answers.Health}})
     async def healthz() -> Response:
@@ -292,10 +293,10 @@ def _add_routes(app: FastAPI, questions: Questions) -> None:
         return _json(readiness, 200 if readiness.is_ready else 503)
 
 
-class Manifests(BaseModel):
-    """Manifests of what is in service."""
+class ModelsAnswer(answers.Answer):
+    """What is in service."""
 
-    models: list[Manifest]
+    models: list[Description]
 
 
 def _add_failures(app: FastAPI) -> None:

@@ -277,6 +277,17 @@ def test_a_caller_sees_only_what_its_role_is_for(own_client: Callable[..., Clien
     assert again.send("GET", "/healthz", headers={"authorization": ""}).status_code == 200
 
 
+def test_models_are_described_without_what_turns_rows_into_tensors(client: Client) -> None:
+    told = client.send("GET", "/v1/models")
+    for one, manifest in zip(told.json()["models"], asyncio.run(client.models.manifests()), strict=True):
+        assert one == manifest.model_dump(mode="json", exclude={"inputs"})
+        kept = {"metrics", "baselines", "gate", "release_id", "fingerprint", "code_version", "config", "seed"}
+        assert kept <= set(one)
+        assert len(manifest.model_dump_json()) > len(json.dumps(one))
+    assert PRODUCT_IDS[0] not in told.text
+    assert len(told.content) < 4_000
+
+
 def test_readyz_names_each_model_and_what_keeps_it_from_answering(own_client: Callable[..., Client]) -> None:
     client = own_client(models=False)
     client.shop.train_popularity()
