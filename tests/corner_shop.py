@@ -39,6 +39,7 @@ from tenure.registry.registry import Registry
 from tenure.serving.loading import in_items
 from tenure.serving.point_in_time import in_catalogue, read_purchases, read_rows
 from tenure.serving.publishing import publish as publish_members
+from tenure.serving.store import MemberStore, current_folder
 
 SHOP = Shop(
     name="corner_shop",
@@ -70,6 +71,7 @@ class CornerShop:
     release_no: int = 0
     spend_of: dict[str, int] = field(default_factory=dict)  # members whose spend differs from what chance gave them
     fingerprint_suffix: str = ""
+    members: tuple[str, ...] = MEMBER_IDS  # whom the next release knows
 
     @property
     def lake(self) -> str:
@@ -93,6 +95,9 @@ class CornerShop:
     def keys(self, *member_ids: str) -> np.ndarray:
         return np.array([self.key(member_id) for member_id in member_ids], dtype=np.int64)
 
+    def published(self) -> MemberStore:
+        return MemberStore(current_folder(self.store))
+
     def write_secrets(self) -> None:
         self.secrets.mkdir(parents=True, exist_ok=True)
         (self.secrets / "member_key_secret").write_bytes(SECRET)
@@ -102,9 +107,9 @@ class CornerShop:
         self.release_no += 1
         rng = np.random.default_rng(7)
         written = [
-            (member_features(SHOP), [self._features(member_id, rng) for member_id in MEMBER_IDS]),
-            (member_events(SHOP), [row for member_id in MEMBER_IDS for row in self._events(member_id, rng)]),
-            (interactions(SHOP), [row for member_id in MEMBER_IDS for row in self._bought(member_id, rng)]),
+            (member_features(SHOP), [self._features(member_id, rng) for member_id in self.members]),
+            (member_events(SHOP), [row for member_id in self.members for row in self._events(member_id, rng)]),
+            (interactions(SHOP), [row for member_id in self.members for row in self._bought(member_id, rng)]),
             (PRODUCTS, [_product(place) for place in range(len(PRODUCT_IDS))]),
         ]
         versions = {table.name: self._write(table, rows) for table, rows in written}

@@ -9,6 +9,11 @@ work=${1:-var/demo}
 port=${2:-8000}
 serving=
 
+if [[ ! -f $work/store/CURRENT ]]; then
+    echo "nothing is published in $work: run make demo WORK=$work, or jobs/refresh.py and jobs/publish_members.py first" >&2
+    exit 2
+fi
+
 finish() {
     trap '' INT TERM
     if [[ -n $serving ]] && kill -INT "$serving" 2>/dev/null; then

@@ -29,7 +29,8 @@ from tenure.config.env import Env
 from tenure.config.settings import Settings, load
 from tenure.contracts.landing import DEMOGRAPHICS
 from tenure.contracts.requests import MEMBERS_PER_REQUEST
-from tenure.privacy.secrets import MEMBER_KEY, read_secret
+from tenure.errors import WrongInput
+from tenure.privacy.secrets import MEMBER_KEY, how_to_put_back, read_secret
 from tenure.registry.manifest import Manifest
 from tenure.serving.access import callers, where_the_token_is
 from tenure.serving.answering import (
@@ -44,7 +45,7 @@ from tenure.serving.answering import (
 from tenure.serving.api import RETRY_AFTER_S, Overloaded, Questions, api
 from tenure.serving.audit import Audit
 from tenure.serving.loading import InService, Loaded, LoadedChurn, LoadedRecommender, NotReady, State
-from tenure.serving.store import CurrentStore
+from tenure.serving.store import CurrentStore, is_published
 
 log = logging.getLogger("ray.serve")
 
@@ -190,10 +191,29 @@ class Members:
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         env = self._settings.env
-        secret = read_secret(MEMBER_KEY, env.secrets_folder).encode()
+        secret = member_key_secret(env).encode()
         questions = Questions(self._models, CurrentStore(env.store_folder), secret, self._settings.shows)
         replica = serve.get_replica_context().replica_id.unique_id
         return api(questions, callers(env.secrets_folder), Audit(Path(env.work) / "audit", f"members-{replica}"))
+
+
+def member_key_secret(env: Env) -> str:
+    """The secret under which the published members got their keys.
+
+    Raises:
+        WrongInput: if it is not here. Nobody is told to make one: under another than the lake's, no member is found.
+    """
+    try:
+        return read_secret(MEMBER_KEY, env.secrets_folder)
+    except WrongInput:
+        if not is_published(env.store_folder):
+            raise WrongInput(_nothing_published(env)) from None
+        says = f"the secret {MEMBER_KEY} is not here: {how_to_put_back(MEMBER_KEY, env.secrets_folder)}"
+        raise WrongInput(says) from None
+
+
+def _nothing_published(env: Env) -> str:
+    return f"nothing is published in {env.work}: run make demo, or jobs/refresh.py and jobs/publish_members.py first"
 
 
 def _deployment(replica: type, name: str, replicas: Replicas) -> Any:
@@ -215,7 +235,9 @@ def _deployment(replica: type, name: str, replicas: Replicas) -> Any:
 def build(args: Arguments) -> serve.Application:
     """The application: one deployment a model, and the ingress that asks them."""
     settings = args.settings()
-    read_secret(MEMBER_KEY, settings.env.secrets_folder)  # says now what is missing, not at the first request
+    member_key_secret(settings.env)  # says now what is missing, not at the first request
+    if not is_published(settings.env.store_folder):  # a cluster's service may be up before its first night is over
+        log.warning("%s", _nothing_published(settings.env))
     callers(settings.env.secrets_folder)
     log.info("the bearer token is in %s", where_the_token_is(settings.env.secrets_folder))
     churn = _deployment(Churn, "churn", settings.churn).bind(settings, settings.churn)

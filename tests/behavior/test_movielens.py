@@ -14,12 +14,12 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tests.alone import Alone
 
 from tenure.models.factorization import gram, solve
 from tenure.models.histories import Histories
 from tenure.training.factors import first_factors, shard, sweep
 from tenure.training.factors_settings import Als
-from tenure.training.group import Alone
 
 pytestmark = [pytest.mark.long, pytest.mark.shared_data]
 

@@ -89,6 +89,18 @@ def test_a_second_demo_in_the_same_folder_waits_its_turn(tmp_path: Path) -> None
     assert "another demo is under way" in told.stderr
 
 
+def test_serving_a_folder_in_which_nothing_is_published_says_what_to_do_and_starts_nothing(tmp_path: Path) -> None:
+    told = subprocess.run(
+        ["bash", str(LOCAL / "serve.sh"), str(tmp_path / "new")], capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 2
+    assert told.stderr == (
+        f"nothing is published in {tmp_path}/new: run make demo WORK={tmp_path}/new, or jobs/refresh.py and "
+        "jobs/publish_members.py first\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def asked_of_the_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(LOCAL / "demo.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)

@@ -15,7 +15,6 @@ from tenure.contracts.control import JOB_RUNS
 from tenure.errors import Busy, WrongInput
 from tenure.lake.query import read_current
 from tenure.lake.release import newest_release
-from tenure.serving.store import open_current
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +32,7 @@ def test_the_command_publishes_every_member_of_the_newest_release(tmp_path: Path
     shop = opened(tmp_path, models=False, publish=False)
     job = [sys.executable, "jobs/publish_members.py", "--config", "conf/jobs/publish_members.yaml"]
     subprocess.run([*job, "--set", f"env.work={tmp_path}"], cwd=ROOT, check=True)
-    store = open_current(shop.store)
+    store = shop.published()
     assert store.label.members == len(MEMBER_IDS)
     assert store.find(shop.keys(*MEMBER_IDS))[1].all()
     (run,) = runs(shop.lake)
@@ -73,7 +72,7 @@ def test_a_publication_that_cannot_be_noted_stands(tmp_path: Path, caplog: pytes
     shop = opened(tmp_path, models=False, publish=False)
     (tmp_path / "lake/control/job_runs").write_text("a file where the table should be")
     publish_members.run(settings(tmp_path))
-    assert open_current(shop.store).label.members == len(MEMBER_IDS)
+    assert shop.published().label.members == len(MEMBER_IDS)
     assert "publish_members ended (done) but could not be noted" in caplog.text
 
 

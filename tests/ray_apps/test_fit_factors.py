@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.alone import Alone
 from tests.ray_apps.dies_once import DiesOnce
 from tests.small_lake import product, small_lake, tastes
 
@@ -16,7 +17,7 @@ from tenure.lake.release import Release
 from tenure.training.factors import Worker
 from tenure.training.factors_progress import Progress
 from tenure.training.factors_settings import Als, Choices, FitFactors
-from tenure.training.group import Alone, Group
+from tenure.training.group import Group
 from tenure.training.settings import Scale
 from tenure.training.workers import trained
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.alone import Alone
 from tests.ray_apps.dies_once import DiesOnce
 from tests.visiting_shop import VisitingShop, open_shop
 from torch.nn.parallel import DistributedDataParallel
 
 from tenure.models.network import Network
-from tenure.training.group import Alone, Group, distribute, gathered
+from tenure.training.group import Group, distribute, gathered
 from tenure.training.loop import Plan, fit_worker, network_of
 from tenure.training.prepare import Ready, prepare
 from tenure.training.settings import Scale

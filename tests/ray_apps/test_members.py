@@ -174,6 +174,23 @@ def test_no_log_and_no_audit_line_holds_an_id(shop: CornerShop, service: Service
     assert any(b'"unknown": 1' in path.read_bytes() for path in written)
 
 
+def test_a_service_is_not_built_without_the_members_secret_and_nobody_is_told_to_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray_apps.serve.members import Arguments, build
+
+    monkeypatch.delenv("TENURE_MEMBER_KEY_SECRET", raising=False)
+    shop = CornerShop(tmp_path)
+    arguments = Arguments(config=str(shop.settings()))
+    with pytest.raises(WrongInput, match=rf"nothing is published in {tmp_path}: run make demo, or jobs/refresh.py and"):
+        build(arguments)
+    shop.write_secrets()
+    publish(shop.release(), shop.store, max_events=16)
+    (shop.secrets / "member_key_secret").unlink()
+    with pytest.raises(WrongInput, match="TENURE_MEMBER_KEY_SECRET to the one that the lake was made with"):
+        build(arguments)
+
+
 def test_a_batch_without_a_model_that_fits_is_refused_with_the_reasons(
     score_members: ModuleType, local_ray: None, tmp_path: Path
 ) -> None:

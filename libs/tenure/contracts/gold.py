@@ -248,9 +248,10 @@ def member_events(shop: Shop) -> Table:
         name="member_events",
         layer=Layer.GOLD,
         says=(
-            "A member's visits, one a day, append-only: of several rows with the same member, day and kind-of-token "
-            "the newest one known before as_of counts. The last N events of any as_of are a cut that the reader makes, "
-            "and so are the gaps between them, by their days."
+            "A member's visits, one a day: of several rows with the same member, day and kind-of-token the newest one "
+            "known before as_of counts. Merged by key: what becomes known later adds a row, and a load of the past "
+            "changes the rows of the days on which it counts as known. The last N events of any as_of are a cut that "
+            "the reader makes, and so are the gaps between them, by their days."
         ),
         key=("member_key", "day", "known_on"),
         columns=(BUCKET, MEMBER_KEY, *EVENT_COLUMNS),
@@ -264,7 +265,11 @@ def interactions(shop: Shop) -> Table:
     return Table(
         name="interactions",
         layer=Layer.GOLD,
-        says="Which member took which product on which day: signed parts, append-only, summed by the reader.",
+        says=(
+            "Which member took which product on which day: signed parts, summed by the reader. Merged by key: what "
+            "becomes known later adds a part, and a load of the past changes those of the days on which it counts as "
+            "known."
+        ),
         key=("member_key", "product_id", "day", "known_on"),
         columns=(
             BUCKET,
@@ -281,7 +286,7 @@ def interactions(shop: Shop) -> Table:
     ).without(shop.lacks)
 
 
-# Made by tenure.spark.sessions for whoever asks; no job keeps it yet, so it is none of gold_tables.
+# Of no job yet, so it is none of gold_tables: ADR 4 says why it is here.
 MEMBER_SESSIONS = Table(
     name="member_sessions",
     layer=Layer.GOLD,

@@ -51,10 +51,6 @@ class Rule:
         """The contract columns that the rule reads, each once, in order of use."""
         return tuple(dict.fromkeys(condition.column for case in self.cases for condition in case.when))
 
-    @property
-    def outcomes(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*(case.outcome for case in self.cases), self.otherwise)))
-
 
 def decide(rule: Rule, row: Mapping[str, float | int | None]) -> str:
     """The rule's outcome for one row of contract columns."""

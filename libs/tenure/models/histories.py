@@ -5,7 +5,6 @@ Shapes: N members, M bought items of all of them, I items of the catalogue, K it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,26 +67,6 @@ class Histories:
             item_index=self.item_index[first:last],
             times=self.times[first:last],
         )
-
-
-def histories(
-    offsets: npt.NDArray[np.int64],
-    product_ids: Sequence[str] | npt.NDArray[np.object_],
-    times: npt.NDArray[np.float64],
-    catalogue: dict[str, int],
-) -> Histories:
-    """Histories in a catalogue's numbers; products that it does not hold, and counts of zero or less, are left out.
-
-    Args:
-        offsets: (N + 1,) where each member's products begin.
-        product_ids: (M,) the shop's ids, each at most once a member.
-        times: (M,) net bought counts.
-        catalogue: place of each product.
-    """
-    index = np.fromiter((catalogue.get(product, -1) for product in product_ids), np.int64, len(product_ids))
-    counts = np.asarray(times, np.float64)
-    every = Histories(offsets=offsets, item_index=index, times=counts)
-    return every._only((index >= 0) & (counts > 0), index)
 
 
 def best(raw_NI: Tensor, k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

@@ -6,7 +6,6 @@ Loaded from a bundle: ``load_recommender(registry.folder("recommender", "champio
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,8 @@ import torch
 from torch import Tensor
 
 from tenure.errors import Refused
-from tenure.models.histories import Histories, best, histories
+from tenure.models.histories import Histories, best
 from tenure.registry.manifest import Manifest, read_manifest
-
-__all__ = ["Histories", "Recommender", "load_recommender"]
 
 MEMBERS_AT_ONCE = 256  # rows of a catalogue's width held at a time
 
@@ -33,22 +30,6 @@ class Recommender(ABC):
     @abstractmethod
     def raw(self, histories: Histories, include_bought: bool) -> Tensor:
         """(N, I) float64 scores before the sigmoid."""
-
-    def histories(
-        self,
-        offsets: npt.NDArray[np.int64],
-        product_ids: Sequence[str] | npt.NDArray[np.object_],
-        times: npt.NDArray[np.float64],
-    ) -> Histories:
-        """Histories in this catalogue's numbers; see ``tenure.models.histories.histories``."""
-        return histories(offsets, product_ids, times, self.places)
-
-    @property
-    def places(self) -> dict[str, int]:
-        """Place of each product in the catalogue."""
-        if not hasattr(self, "_places"):
-            self._places = {product: place for place, product in enumerate(self.product_ids)}
-        return self._places
 
     def recommend(
         self, histories: Histories, k: int, include_bought: bool = False

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MODEL = "model"
+ROUNDING = 1e-9  # of a metric: sums over the same rows in another order are equal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +50,28 @@ def decide(
     Args:
         baseline: who answers where the model does not pass.
         beats: differences whose whole interval must lie above zero.
-        not_worse_than: differences whose interval must reach zero, as against the champion.
+        not_worse_than: differences to whoever answers now, none of which may be below zero. The interval does not
+            decide here: of two that can hardly be told apart the better one answers, or a row of trainings, each a
+            little worse than the one before, would lead downhill.
         holds: further conditions, each as a sentence, with whether it holds.
         notes: what else is to be known of the verdict, as that the champion could not be asked; decides nothing.
     """
     judged = [(d.low > 0, d.says("better" if d.low > 0 else "not shown to be better")) for d in beats]
-    judged += [(d.high >= 0, d.says("not worse" if d.high >= 0 else "worse")) for d in not_worse_than]
+    judged += [(_is_not_worse(d), d.says(_against_who_answers(d))) for d in not_worse_than]
     judged += [(ok, f"{condition}: {'yes' if ok else 'no'}") for condition, ok in (holds or {}).items()]
     passed = all(ok for ok, _ in judged)
     reasons = (*(says for _, says in judged), *notes)
     return Gate(passed=passed, champion=MODEL if passed else baseline, reasons=reasons)
+
+
+def _is_not_worse(difference: Difference) -> bool:
+    return difference.ours >= difference.theirs - ROUNDING
+
+
+def _against_who_answers(difference: Difference) -> str:
+    if _is_not_worse(difference):
+        return "not worse"
+    return "worse" if difference.high < 0 else "below it, and who answers gives way to its equal only"
 
 
 def reads_other_rows(manifest: Manifest, chosen: Release) -> str | None:

@@ -36,8 +36,8 @@ class Gate(Settings):
     reasons: tuple[str, ...]
 
 
-class Manifest(Settings):
-    """Where a model comes from, what it needs, how good it is.
+class Description(Settings):
+    """Where a model comes from and how good it is.
 
     ``split`` says which days trained, validated and tested; ``rows`` counts examples by part. ``metrics`` are the
     model's own on the test part, ``baselines`` those of every baseline by metric, ``comparisons`` the paired intervals
@@ -47,7 +47,6 @@ class Manifest(Settings):
     task: str
     model: str
     architecture: dict[str, Any] = Field(default_factory=dict)
-    inputs: dict[str, Any] = Field(default_factory=dict)  # vocabulary and scaling
     calibration: dict[str, Any] = Field(default_factory=dict)
     release_id: str
     source: str
@@ -63,6 +62,16 @@ class Manifest(Settings):
     gate: Gate | None = None
     weights_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     created_at: datetime
+
+
+class Manifest(Description):
+    """All that a bundle says; ``inputs`` is what turns rows into tensors, and grows with catalogue and columns."""
+
+    inputs: dict[str, Any] = Field(default_factory=dict)  # vocabulary and scaling
+
+    @property
+    def description(self) -> Description:
+        return Description(**{name: getattr(self, name) for name in Description.model_fields})
 
 
 def write_manifest(folder: str | Path, manifest: Manifest) -> Manifest:

@@ -47,6 +47,7 @@ class Registry:
             raise WrongInput(f"registry {self.root}: name a folder, or the http(s) URL of an MLflow server")
         digest = hashlib.sha256(self.root.encode()).hexdigest()[:12]
         self._cache = Path(cache) if cache else Path.home() / ".cache" / "tenure" / "registry" / digest
+        self._fetched_runs: set[str] = set()
         with self._alone():
             self._client = _client(self._uri)
 
@@ -141,9 +142,10 @@ class Registry:
         """
         version = self._resolve(task, version_or_alias)
         found = self._client.get_model_version(task, version)
+        if self.is_server:
+            return self._fetched(task, str(found.run_id), str(found.source))
         # Paths follow the folder, not what MLflow wrote down: a registry that was moved still serves.
-        below = Path(self.root) / "artifacts" / task / str(found.run_id) / "artifacts" / _BUNDLE
-        folder = self._fetched(task, version, str(found.source)) if self.is_server else below
+        folder = Path(self.root) / "artifacts" / task / str(found.run_id) / "artifacts" / _BUNDLE
         read_manifest(folder)
         return folder
 
@@ -159,22 +161,40 @@ class Registry:
             raise WrongInput(f"the registry {self.root} holds no version {version_or_alias} of {task}")
         return version_or_alias
 
-    def _fetched(self, task: str, version: str, source: str) -> Path:
-        """A server's bundle, fetched once; it appears under its name only when it is whole."""
+    def _fetched(self, task: str, run_id: str, source: str) -> Path:
+        """A server's bundle: the copy that is here, or fetched where there is none or it is spoilt.
+
+        Kept by run, not by version: a server whose database was made anew counts versions from one again.
+        """
+        folder = self._cache / task / run_id
+        try:
+            read_manifest(folder)
+        except TenureError as error:
+            # Once: the server's own may be the spoilt one, and serving asks every few seconds.
+            if run_id in self._fetched_runs:
+                raise
+            if folder.is_dir():
+                log.warning("%s is fetched again: %s", folder, error)
+            self._fetch(source, folder)
+            self._fetched_runs.add(run_id)
+            read_manifest(folder)
+        return folder
+
+    def _fetch(self, source: str, folder: Path) -> None:
+        """Brings a bundle into ``folder`` in one step; what is spoilt there gives way, what is whole stays."""
         from mlflow.artifacts import download_artifacts
 
-        target = self._cache / task / version
-        if not target.is_dir():
-            part = target.with_name(f"{version}.{uuid4().hex[:8]}.part")
-            part.mkdir(parents=True)
+        part = folder.with_name(f"{folder.name}.{uuid4().hex[:8]}.part")
+        part.mkdir(parents=True)
+        try:
             got = Path(download_artifacts(artifact_uri=source, dst_path=str(part), tracking_uri=self._uri))
-            try:
-                got.rename(target)
-            except OSError:
-                if not target.is_dir():
-                    raise
+            with _locked(folder.with_name(".lock")):
+                if not _is_whole(folder):  # or another process was faster
+                    if folder.is_dir():
+                        folder.rename(part / "spoilt")
+                    got.rename(folder)
+        finally:
             shutil.rmtree(part, ignore_errors=True)
-        return target
 
     def _experiment(self, task: str) -> str:
         found = self._client.get_experiment_by_name(task)
@@ -199,6 +219,14 @@ class Registry:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root / ".lock"):
             yield
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        read_manifest(folder)
+    except TenureError:
+        return False
+    return True
 
 
 @contextmanager

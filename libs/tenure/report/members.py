@@ -59,28 +59,36 @@ class Offer:
 @dataclass(frozen=True, kw_only=True)
 class Members:
     """``at_risk`` come highest score first; ``expected_to_leave`` sums the scores of the ``active`` ones, and
-    ``spend_at_risk_minor`` their spend in the longest window, each weighed by its score."""
+    ``spend_at_risk_minor`` their spend in the longest window, each weighed by its score. All three say nothing of the
+    ``unscored``: active members to whom no score was written for this release. ``recommended`` counts the members to
+    whom it recommends something."""
 
     history: StageHistory
     active: int
+    unscored: int
     expected_to_leave: float
     spend_at_risk_minor: float
     at_risk: tuple[Member, ...]
+    recommended: int
     offers: tuple[Offer, ...]
 
 
 def members(release: Release, *, at_risk: int, offers: int) -> Members:
     """As the release and the answers that were written for it say."""
     now = _with_scores(release)
+    answers = _recommendations(release)
     active = _active(release, now)
-    riskiest = active.sort_by([("score", "descending"), ("member_key", "ascending")]).slice(0, at_risk)
+    scored = active.filter(pc.is_valid(active["score"]))
+    riskiest = scored.sort_by([("score", "descending"), ("member_key", "ascending")]).slice(0, at_risk)
     return Members(
         history=_history(release),
         active=active.num_rows,
-        expected_to_leave=float(pc.sum(active["score"]).as_py() or 0),
-        spend_at_risk_minor=float(pc.sum(pc.multiply(active["score"], active["spend_minor"])).as_py() or 0),
+        unscored=active.num_rows - scored.num_rows,
+        expected_to_leave=float(pc.sum(scored["score"]).as_py() or 0),
+        spend_at_risk_minor=float(pc.sum(pc.multiply(scored["score"], scored["spend_minor"])).as_py() or 0),
         at_risk=_members(release, riskiest),
-        offers=_offers(release, now, offers),
+        recommended=pc.count_distinct(answers["member_key"]).as_py(),
+        offers=_offers(release, now, answers, offers),
     )
 
 
@@ -113,9 +121,8 @@ def _with_scores(release: Release) -> pa.Table:
 
 
 def _active(release: Release, now: pa.Table) -> pa.Table:
-    """Those of whom the churn model speaks: they came within the activity window."""
-    is_active = pc.less_equal(now["days_since_last_visit"], release.shop.activity_days)
-    return now.filter(pc.and_(is_active, pc.is_valid(now["score"])))
+    """Those of whom the churn model speaks, scored or not: they came within the activity window."""
+    return now.filter(pc.less_equal(now["days_since_last_visit"], release.shop.activity_days))
 
 
 def _members(release: Release, rows: pa.Table) -> tuple[Member, ...]:
@@ -136,8 +143,9 @@ def _visits_by_week(release: Release, keys: list[int]) -> dict[int, Floats]:
     return weeks
 
 
-def _offers(release: Release, now: pa.Table, count: int) -> tuple[Offer, ...]:
-    answers = read_current(
+def _recommendations(release: Release) -> pa.Table:
+    """The new items that were recommended to each member, best first."""
+    return read_current(
         release.root,
         RECOMMENDATIONS,
         ["member_key", "rank", "product_id"],
@@ -145,6 +153,9 @@ def _offers(release: Release, now: pa.Table, count: int) -> tuple[Offer, ...]:
         order_by=["member_key", "rank"],
         storage_options=release.storage_options,
     )
+
+
+def _offers(release: Release, now: pa.Table, answers: pa.Table, count: int) -> tuple[Offer, ...]:
     answered = now.filter(pc.is_in(now["member_key"], answers["member_key"].combine_chunks()))
     shown = _members(release, _three_kinds(answered, count))
     catalogue = _catalogue(release)

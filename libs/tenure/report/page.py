@@ -9,6 +9,7 @@ from importlib.resources import files
 from tenure.report.facts import Facts
 from tenure.report.html import Section
 from tenure.report.sections import churn, members, recommendations, rows, time, truth
+from tenure.report.sections.unanswered import unscored
 from tenure.report.words import count, day, money, rank, share, title
 
 
@@ -38,10 +39,9 @@ def page(facts: Facts) -> str:
 def _header(facts: Facts, parts: Sequence[Section]) -> str:
     release, who = facts.release, facts.members
     everyone = sum(who.history.newest.values())
-    leaving = who.expected_to_leave
     lead = (
-        f"<b>{count(who.active)}</b> of them came in the last {release.shop.activity_days} days. Of these, about "
-        f"<b>{count(leaving)}</b> will not be seen in the next {release.shop.horizon_days}, if nothing is done. "
+        f"<b>{count(who.active)}</b> of them came in the last {release.shop.activity_days} days. "
+        f"{unscored(facts) or _leaving(facts)} "
         f"Everything here was computed from <b>{count(facts.landed.kept)}</b> of <b>{count(facts.landed.landed)}</b> "
         "rows that landed; the others are accounted for below, rule by rule."
     )
@@ -53,13 +53,20 @@ def _header(facts: Facts, parts: Sequence[Section]) -> str:
     )
 
 
+def _leaving(facts: Facts) -> str:
+    return (
+        f"Of these, about <b>{count(facts.members.expected_to_leave)}</b> will not be seen in the next "
+        f"{facts.release.shop.horizon_days}, if nothing is done."
+    )
+
+
 def _figures(facts: Facts) -> str:
-    recommender = facts.recommender
+    recommender, who = facts.recommender, facts.members
     auc, ndcg = facts.churn.metric("roc_auc"), recommender.metric("new_items.ndcg_at_10")
     popular = recommender.manifest.baselines.get("popularity", {}).get("new_items.ndcg_at_10")
     figures = [
         (
-            share(facts.members.expected_to_leave / max(facts.members.active, 1), 1),
+            "–" if who.unscored else share(who.expected_to_leave / max(who.active, 1), 1),
             "of active members expected to leave",
         ),
         (rank(auc.value if auc else None), "ROC AUC of the churn model on members' later months"),
@@ -68,7 +75,7 @@ def _figures(facts: Facts) -> str:
             "NDCG@10 on new items, against the most popular ones",
         ),
         (
-            money(facts.members.spend_at_risk_minor, facts.release.shop.currency),
+            "–" if who.unscored else money(who.spend_at_risk_minor, facts.release.shop.currency),
             f"of the last {max(facts.release.shop.windows_days)} days' spend is at risk: each member's times the score",
         ),
     ]

@@ -96,7 +96,8 @@ class ItemsPart(AnsweredBy):
 
 
 class MemberAnswer(Answer):
-    """A member at a glance; a part whose model is not in service is null, and ``unavailable`` says why."""
+    """A member at a glance; a part is null where its model is not in service or answers for a release that does not
+    know the member, and ``unavailable`` says why."""
 
     member_id: str
     release_id: str

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from tenure.contracts.requests import CHURN_REQUEST, MEMBER_ID_LENGTH, RECOMMENDATIONS_REQUEST
 from tenure.errors import WrongInput
 from tenure.privacy.pseudonyms import member_key
-from tenure.registry.manifest import Manifest
+from tenure.registry.manifest import Description, Manifest
 from tenure.serving import answers
 from tenure.serving.access import Callers
 from tenure.serving.answering import By, ChurnQuestion, Items, ItemsQuestion, Scores, Unavailable
@@ -63,8 +63,8 @@ class _Failed(Exception):
         self.status, self.code, self.message, self.field, self.retry = status, code, message, field, retry
 
 
-def _unknown(member_id: str) -> answers.Problem:
-    return answers.Problem(code="unknown_member", message=f"the published release knows no member {member_id!r}")
+def _unknown(member_id: str, release_id: str) -> answers.Problem:
+    return answers.Problem(code="unknown_member", message=f"release {release_id} knows no member {member_id!r}")
 
 
 class Questions:
@@ -82,9 +82,9 @@ class Questions:
         noted.update(members=len(member_ids))
         said = _available(await self._models.churn(ChurnQuestion(self._keys(member_ids))))
         _note(noted, said.by, unknown=int((~said.is_known).sum()))
-        _refuse_one_unknown(member_ids, bool(said.is_known.all()))
+        _refuse_one_unknown(member_ids, bool(said.is_known.all()), said.by)
         rows = zip(member_ids, said.is_known, said.scores, said.is_active, strict=True)
-        given = [_churn_of(*row) for row in rows]
+        given = [_churn_of(said.by, *row) for row in rows]
         return answers.ChurnAnswer(**_by(said.by), horizon_days=said.by.horizon_days, answers=given)
 
     async def recommendations(
@@ -93,8 +93,8 @@ class Questions:
         noted.update(members=len(member_ids))
         said = _available(await self._models.items(ItemsQuestion(self._keys(member_ids), k, include_bought)))
         _note(noted, said.by, unknown=sum(items is None for items in said.items))
-        _refuse_one_unknown(member_ids, None not in said.items)
-        given = [_items_of(*row) for row in zip(member_ids, said.items, strict=True)]
+        _refuse_one_unknown(member_ids, None not in said.items, said.by)
+        given = [_items_of(said.by, *row) for row in zip(member_ids, said.items, strict=True)]
         return answers.RecommendationsAnswer(**_by(said.by), include_bought=include_bought, answers=given)
 
     async def member(self, member_id: str, noted: dict[str, Any]) -> answers.MemberAnswer:
@@ -102,7 +102,7 @@ class Questions:
         noted.update(members=1, release_id=store.label.release_id)
         if not store.find(keys)[1][0]:
             noted.update(unknown=1)
-            problem = _unknown(member_id)
+            problem = _unknown(member_id, store.label.release_id)
             raise _Failed(404, problem.code, problem.message, "member_id")
         scores, items = await asyncio.gather(
             self._models.churn(ChurnQuestion(keys)), self._models.items(ItemsQuestion(keys, ITEMS_OF_A_PROFILE, False))
@@ -118,9 +118,9 @@ class Questions:
             churn=_churn_part(scores),
             recommendations=_items_part(items),
             unavailable={
-                task: part.says
+                task: why
                 for task, part in ((CHURN, scores), (RECOMMENDER, items))
-                if isinstance(part, Unavailable)
+                if (why := _why_missing(part, store.label.release_id))
             },
         )
 
@@ -173,22 +173,22 @@ def _note(noted: dict[str, Any], by: By, unknown: int) -> None:
     noted.update(unknown=unknown, model_versions=(by.model,), release_id=by.release_id)
 
 
-def _refuse_one_unknown(member_ids: Sequence[str], all_known: bool) -> None:
+def _refuse_one_unknown(member_ids: Sequence[str], all_known: bool, by: By) -> None:
     """Whoever asked about one member gets a 404; among many an unknown one is an error of its own."""
     if len(member_ids) == 1 and not all_known:
-        problem = _unknown(member_ids[0])
+        problem = _unknown(member_ids[0], by.release_id)
         raise _Failed(404, problem.code, problem.message, "member_ids.0")
 
 
-def _churn_of(member_id: str, is_known: bool, score: float, is_active: bool) -> answers.MemberChurn:
+def _churn_of(by: By, member_id: str, is_known: bool, score: float, is_active: bool) -> answers.MemberChurn:
     if not is_known:
-        return answers.MemberChurn(member_id=member_id, error=_unknown(member_id))
+        return answers.MemberChurn(member_id=member_id, error=_unknown(member_id, by.release_id))
     return answers.MemberChurn(member_id=member_id, score=float(score), is_active=bool(is_active))
 
 
-def _items_of(member_id: str, items: list[dict[str, Any]] | None) -> answers.MemberItems:
+def _items_of(by: By, member_id: str, items: list[dict[str, Any]] | None) -> answers.MemberItems:
     if items is None:
-        return answers.MemberItems(member_id=member_id, error=_unknown(member_id))
+        return answers.MemberItems(member_id=member_id, error=_unknown(member_id, by.release_id))
     return answers.MemberItems(member_id=member_id, items=[answers.Item(**item) for item in items])
 
 
@@ -203,6 +203,20 @@ def _items_part(said: Items | Unavailable) -> answers.ItemsPart | None:
     if isinstance(said, Unavailable) or said.items[0] is None:
         return None
     return answers.ItemsPart(**_by(said.by), items=[answers.Item(**item) for item in said.items[0]])
+
+
+def _why_missing(said: Scores | Items | Unavailable, published: str) -> str | None:
+    """Why a profile of the release ``published`` goes without this part; None where it does not."""
+    if isinstance(said, Unavailable):
+        return said.says
+    is_known = said.is_known[0] if isinstance(said, Scores) else said.items[0] is not None
+    if is_known:
+        return None
+    # A model keeps the members that it fits: after a change of the contract those of an older release.
+    return (
+        f"{said.by.model} answers for release {said.by.release_id}, which does not know this member; "
+        f"/readyz says what keeps it from release {published}"
+    )
 
 
 def _by(by: By) -> dict[str, Any]:
@@ -261,10 +275,11 @@ def _add_routes(app: FastAPI, questions: Questions) -> None:
         """A member at a glance: profile, lifecycle stage, score, and items by name."""
         return _json(await questions.member(member_id, request.state.audit))
 
-    @app.get("/v1/models", responses=_described(Manifests))
+    @app.get("/v1/models", responses=_described(ModelsAnswer))
     async def models() -> Response:
-        """What answers and why: the manifest of each model in service. Needs the role ``operate``."""
-        return _json(Manifests(models=list(await questions.manifests())))
+        """What answers and why: what the manifest of each model in service says, but for vocabulary and scaling. Needs
+        the role ``operate``."""
+        return _json(ModelsAnswer(models=[manifest.description for manifest in await questions.manifests()]))
 
     @app.get("/healthz", responses={200: {"model": answers.Health}})
     async def healthz() -> Response:
@@ -278,10 +293,10 @@ def _add_routes(app: FastAPI, questions: Questions) -> None:
         return _json(readiness, 200 if readiness.is_ready else 503)
 
 
-class Manifests(BaseModel):
-    """Manifests of what is in service."""
+class ModelsAnswer(answers.Answer):
+    """What is in service."""
 
-    models: list[Manifest]
+    models: list[Description]
 
 
 def _add_failures(app: FastAPI) -> None:

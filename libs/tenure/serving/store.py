@@ -219,9 +219,9 @@ def current_folder(root: str | Path) -> Path:
     return root / name
 
 
-def open_current(root: str | Path) -> MemberStore:
-    """The store that is published now; errors as of ``current_folder`` and ``MemberStore``."""
-    return MemberStore(current_folder(root))
+def is_published(root: str | Path) -> bool:
+    """Whether any release was published into ``root``."""
+    return (Path(root) / POINTER).is_file()
 
 
 class CurrentStore:
@@ -236,7 +236,7 @@ class CurrentStore:
         self._looked_at = -math.inf
 
     def get(self) -> MemberStore:
-        """Errors as of ``open_current``, while there is none."""
+        """Errors as of ``current_folder`` and ``MemberStore``, while there is none."""
         now = time.monotonic()
         if self._store is None or now - self._looked_at >= self._every_s:
             self._store = self._look(self._store)

@@ -41,7 +41,7 @@ class Gate:
 
     Attributes:
         beats: the baseline that it must be better than.
-        on: the metric, also of the comparison with the champion, than whom it must not be worse.
+        on: the metric, also of the comparison with the champion, below whom it must not be on the same rows.
         calibration_error_at_most: largest error of a model that counts as calibrated; None where a task's answers are
             no chances.
         telling_alone_at_most: a single number of a row that alone ranks training rows better than this is taken for

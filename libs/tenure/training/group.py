@@ -1,8 +1,7 @@
-"""The workers that train together: Ray's, or this process alone. The loop calls both alike."""
+"""The workers that train together, as the loop calls them, and those that Ray starts."""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,31 +28,6 @@ class Group(Protocol):
 
     def save(self, metrics: dict[str, Any], write: Write | None) -> None:
         """Called by all workers at the same step; ``write`` fills the checkpoint's folder, or there is none."""
-
-
-class Alone:
-    """One process, with its checkpoints in a folder."""
-
-    rank, size = 0, 1
-
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
-        self.folder = folder
-        self.device = torch.device(device)
-
-    @contextmanager
-    def latest(self) -> Iterator[Path | None]:
-        newest = self.folder / "checkpoint"
-        yield newest if newest.is_dir() else None
-
-    def save(self, metrics: dict[str, Any], write: Write | None) -> None:
-        if write is None:
-            return
-        part = self.folder / "checkpoint.part"
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        write(part)
-        shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
-        part.rename(self.folder / "checkpoint")
 
 
 class RayGroup:

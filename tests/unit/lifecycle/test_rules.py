@@ -71,4 +71,4 @@ def test_the_first_case_that_holds_decides():
 
 def test_a_rule_names_what_it_reads_and_what_it_may_say():
     assert stage(GROCER).columns == (*COLUMNS[:1], "lifetime_visits", "days_since_first_visit", "mean_gap_days")
-    assert set(stage(GROCER).outcomes) == set(STAGES)
+    assert {*(case.outcome for case in stage(GROCER).cases), stage(GROCER).otherwise} == set(STAGES)

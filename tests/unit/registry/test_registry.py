@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 from safetensors.numpy import save_file
 
 from tenure.errors import Refused, WrongInput
+from tenure.registry import registry as registry_module
 from tenure.registry.gate import Difference, decide, not_compared, promote
 from tenure.registry.manifest import WEIGHTS_FILE, Interval, Manifest, read_manifest, write_manifest
 from tenure.registry.registry import Alias, Registry
@@ -175,6 +179,84 @@ def test_two_trainings_that_register_at_once_get_versions_of_their_own(tmp_path:
     assert [run.stderr for run in done] == ["", ""]  # quiet: no migration log, no advertisement
 
 
+URL = "http://mlflow.example:5000"
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(Registry(tmp_path_factory.mktemp("empty")).root) / "mlflow.db"
+
+
+@pytest.fixture
+def server(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Registry]:
+    """A registry at ``URL``. What answers there is MLflow's own client on a database of the given name: the package
+    that we install has no server. Every one shares the cache, as registries of one URL on one machine do."""
+
+    def made(name: str) -> Registry:
+        folder = tmp_path / name
+        if not folder.exists():
+            folder.mkdir()
+            shutil.copy(empty_database, folder)
+        client = MlflowClient(f"sqlite:///{folder}/mlflow.db", f"sqlite:///{folder}/mlflow.db")
+        if client.get_experiment_by_name("churn") is None:
+            client.create_experiment("churn", artifact_location=str(folder / "artifacts"))
+        with monkeypatch.context() as at:
+            at.setattr(registry_module, "_client", lambda uri: client)
+            return Registry(URL, cache=tmp_path / "cache")
+
+    return made
+
+
+def test_a_servers_bundle_is_fetched_once_and_comes_back_whole(
+    server: Callable[[str], Registry], tmp_path: Path
+) -> None:
+    registry = server("database")
+    version = registry.register("churn", bundle(tmp_path / "b"), tmp_path / "b")
+    promote(registry, "churn", candidate=version, champion=version)
+    folder = registry.folder("churn", "champion")
+    assert folder.is_relative_to(tmp_path / "cache")
+    assert read_manifest(folder) == read_manifest(tmp_path / "b")
+    assert (folder / "evaluation" / "curves.json").read_text() == "{}"
+    shutil.rmtree(tmp_path / "database" / "artifacts")  # from now on the copy alone is left
+    assert server("database").folder("churn", "champion") == folder
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".lock", folder.name]
+
+
+def test_a_server_made_anew_serves_its_own_version_1(server: Callable[[str], Registry], tmp_path: Path) -> None:
+    for name, seed in (("before", 1), ("after", 2)):
+        manifest = bundle(tmp_path / f"b{seed}", MANIFEST.model_copy(update={"seed": seed}))
+        registry = server(name)
+        assert registry.register("churn", manifest, tmp_path / f"b{seed}") == "1"
+        assert read_manifest(registry.folder("churn", "1")).seed == seed
+
+
+def test_a_spoilt_copy_of_a_servers_bundle_is_fetched_again(
+    server: Callable[[str], Registry], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    version = server("database").register("churn", bundle(tmp_path / "b"), tmp_path / "b")
+    copy = server("database").folder("churn", version)
+    (copy / WEIGHTS_FILE).write_bytes(b"spoilt")
+    with caplog.at_level(logging.WARNING):
+        assert server("database").folder("churn", version) == copy
+    assert read_manifest(copy) == read_manifest(tmp_path / "b")
+    assert "is fetched again" in caplog.text
+
+
+def test_what_is_spoilt_at_the_server_itself_is_refused_and_not_fetched_at_every_look(
+    server: Callable[[str], Registry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = server("database")
+    version = registry.register("churn", bundle(tmp_path / "b"), tmp_path / "b")
+    (weights,) = (tmp_path / "database" / "artifacts").rglob(WEIGHTS_FILE)
+    weights.write_bytes(b"spoilt")
+    fetch, fetched = registry._fetch, []
+    monkeypatch.setattr(registry, "_fetch", lambda *where: (fetched.append(where), fetch(*where)))
+    for _ in range(2):
+        with pytest.raises(Refused, match="is not what its manifest describes"):
+            registry.folder("churn", version)
+    assert len(fetched) == 1
+
+
 DIFFERENCE = Difference(against="popularity", metric="ndcg_at_10", ours=0.05, theirs=0.045, low=0.002, high=0.008)
 
 
@@ -195,6 +277,25 @@ def test_a_note_is_a_reason_that_decides_nothing() -> None:
     gate = decide("popularity", beats=[DIFFERENCE], notes=[not_compared("3", "it is spoilt")])
     assert gate.passed
     assert gate.reasons[-1] == "the champion (version 3) is not compared: it is spoilt"
+
+
+def against_champion(ours: float, low: float, high: float) -> Difference:
+    return Difference(against="the champion (version 3)", metric="roc_auc", ours=ours, theirs=0.86, low=low, high=high)
+
+
+def test_a_model_below_the_champion_does_not_answer_though_the_interval_reaches_zero() -> None:
+    gate = decide("champion", beats=[DIFFERENCE], not_worse_than=[against_champion(0.857, -0.006, 0.0001)])
+    assert (gate.passed, gate.champion) == (False, "champion")
+    assert gate.reasons[1] == (
+        "roc_auc: 0.8570, the champion (version 3) 0.8600; difference -0.0030 [-0.0060, +0.0001]: "
+        "below it, and who answers gives way to its equal only"
+    )
+
+
+def test_a_model_level_with_the_champion_answers() -> None:
+    for ours in (0.86, 0.86 - 1e-14, 0.8601):
+        gate = decide("champion", beats=[DIFFERENCE], not_worse_than=[against_champion(ours, -0.001, 0.001)])
+        assert (gate.passed, gate.reasons[1].endswith(": not worse")) == (True, True)
 
 
 def test_a_model_worse_than_the_champion_does_not_pass() -> None:

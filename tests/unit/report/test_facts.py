@@ -15,6 +15,7 @@ from tenure.lake.release import Release
 from tenure.registry.registry import Registry
 from tenure.report.facts import Facts
 from tenure.report.landed import RuleCount, landed, refuse_other_counts
+from tenure.report.members import members
 from tenure.report.summary import summary
 from write_report import WriteReport
 
@@ -119,9 +120,16 @@ def test_members_at_risk_are_active_and_come_highest_score_first(found: Facts) -
 
 
 def test_expected_leavers_and_spend_at_risk_sum_the_scores_of_the_active(found: Facts) -> None:
-    assert found.members.active == 3
+    assert (found.members.active, found.members.unscored) == (3, 0)
     assert found.members.expected_to_leave == pytest.approx(0.1 + 0.4 + 0.8)
     assert found.members.spend_at_risk_minor == pytest.approx(0.1 * 10_000 + 0.4 * 20_000 + 0.8 * 40_000)
+
+
+def test_the_active_are_counted_by_the_release_whoever_has_been_scored(shop: tuple[Release, Registry, Path]) -> None:
+    # The answers that are there were written for the release before.
+    newer = members(replace(shop[0], release_id="r2"), at_risk=2, offers=3)
+    assert (newer.active, newer.unscored, newer.expected_to_leave) == (3, 3, 0)
+    assert (newer.at_risk, newer.recommended, newer.offers) == ((), 0, ())
 
 
 def test_the_last_week_before_as_of_is_the_last_bar(found: Facts) -> None:

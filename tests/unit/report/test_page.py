@@ -62,6 +62,17 @@ def test_the_page_says_so_where_the_model_before_it_answers(found: Facts) -> Non
     assert "baseline answers" not in told
 
 
+def test_a_release_that_nobody_scored_yet_says_so_instead_of_a_number(found: Facts, html: str) -> None:
+    assert "<b>3</b> of them came in the last 84 days. Of these, about <b>1</b> will not be seen" in html
+    nobody = {"unscored": 3, "expected_to_leave": 0.0, "spend_at_risk_minor": 0.0, "at_risk": ()}
+    told = page(replace(found, members=replace(found.members, **nobody, recommended=0, offers=())))
+    assert "<b>3</b> of them came in the last 84 days. The churn model's scores of this release are missing" in told
+    assert "missing for 3 of 3 active members: run <code>ray_apps/batch/score_members.py</code>" in told
+    assert "The recommendations of this release are missing: run" in told
+    assert "will not be seen" not in told
+    assert "<b>–</b><span>of active members expected to leave</span>" in told
+
+
 def _sequence_card(found: Facts, **changes: object) -> str:
     told = page(replace(found, branches=replace(found.branches, **changes)))
     return re.sub("<[^>]+>", " ", told.partition("What the sequence of visits adds")[2].partition("</div></div>")[0])

@@ -31,6 +31,7 @@ from tenure.serving.answering import (
 from tenure.serving.api import Overloaded, Questions, api
 from tenure.serving.audit import Audit
 from tenure.serving.loading import InService, LoadedChurn, LoadedRecommender, State
+from tenure.serving.publishing import publish
 from tenure.serving.store import CurrentStore
 
 CHURN = "/v1/churn:predict"
@@ -276,6 +277,17 @@ def test_a_caller_sees_only_what_its_role_is_for(own_client: Callable[..., Clien
     assert again.send("GET", "/healthz", headers={"authorization": ""}).status_code == 200
 
 
+def test_models_are_described_without_what_turns_rows_into_tensors(client: Client) -> None:
+    told = client.send("GET", "/v1/models")
+    for one, manifest in zip(told.json()["models"], asyncio.run(client.models.manifests()), strict=True):
+        assert one == manifest.model_dump(mode="json", exclude={"inputs"})
+        kept = {"metrics", "baselines", "gate", "release_id", "fingerprint", "code_version", "config", "seed"}
+        assert kept <= set(one)
+        assert len(manifest.model_dump_json()) > len(json.dumps(one))
+    assert PRODUCT_IDS[0] not in told.text
+    assert len(told.content) < 4_000
+
+
 def test_readyz_names_each_model_and_what_keeps_it_from_answering(own_client: Callable[..., Client]) -> None:
     client = own_client(models=False)
     client.shop.train_popularity()
@@ -292,6 +304,28 @@ def test_readyz_names_each_model_and_what_keeps_it_from_answering(own_client: Ca
     assert client.ask(ITEMS, member_ids=["m1"]).status_code == 200
     glance = client.send("GET", "/v1/members/m1").json()
     assert (glance["churn"], "no champion" in glance["unavailable"]["churn"]) == (None, True)
+
+
+def test_a_newcomer_whom_no_model_knows_yet_has_a_profile_and_a_reason(own_client: Callable[..., Client]) -> None:
+    client = own_client()
+    shop, models = client.shop, client.models
+    old = models.churn_service.state().release_id
+    shop.members, shop.fingerprint_suffix = (*MEMBER_IDS, "newcomer"), "another"
+    new = shop.release()
+    publish(new, shop.store, max_events=16)
+    for service in (models.churn_service, models.items_service):
+        service.look_again()  # of another contract: the models stay with the members that they fit
+    glance = client.send("GET", "/v1/members/newcomer").json()
+    assert (glance["release_id"], glance["churn"], glance["recommendations"]) == (new.release_id, None, None)
+    assert glance["unavailable"] == {
+        task: f"{task}/1 answers for release {old}, which does not know this member; "
+        f"/readyz says what keeps it from release {new.release_id}"
+        for task in ("churn", "recommender")
+    }
+    assert "train it again" in client.send("GET", "/readyz").json()["models"]["churn"]["says"]
+    alone = client.ask(CHURN, member_ids=["newcomer"])
+    assert (alone.status_code, alone.json()["error"]["message"]) == (404, f"release {old} knows no member 'newcomer'")
+    assert client.send("GET", "/v1/members/m3").json()["unavailable"] == {}
 
 
 def test_before_anything_was_published_every_answer_says_what_to_do(own_client: Callable[..., Client]) -> None:

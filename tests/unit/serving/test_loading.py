@@ -9,7 +9,8 @@ from tests.corner_shop import MEMBER_IDS, CornerShop
 from tenure.registry.manifest import Gate
 from tenure.registry.registry import Registry
 from tenure.serving.answering import ChurnQuestion, Unavailable, answer_churn
-from tenure.serving.loading import InService, LoadedChurn, LoadedRecommender, NotReady
+from tenure.serving.loading import InService, LoadedChurn, LoadedRecommender, NotReady, in_items
+from tenure.serving.point_in_time import Purchases
 from tenure.serving.publishing import publish
 
 
@@ -164,6 +165,15 @@ def test_a_registry_that_does_not_answer_leaves_the_model_in_service(
     service.look_again()
     assert service.state().is_ready
     assert "does not answer: refused" in service.state().says
+
+
+def test_a_history_leaves_out_what_the_model_does_not_know() -> None:
+    # Of four products the model knows the second and the third, as its items 1 and 0.
+    purchases = Purchases(np.array([0, 2, 2, 4]), np.array([0, 1, 3, 2]), np.array([9, 2, 5, 1]))
+    known = in_items(purchases, np.array([-1, 1, 0, -1]))
+    assert known.offsets.tolist() == [0, 1, 1, 2]
+    assert known.item_index.tolist() == [1, 0]
+    assert known.times.tolist() == [2.0, 1.0]
 
 
 def test_items_carry_the_names_of_the_published_catalogue(open_shop: CornerShop) -> None:

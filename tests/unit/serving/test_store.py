@@ -15,25 +15,25 @@ from tenure.errors import Busy, WrongInput
 from tenure.lake.release import newest_release
 from tenure.serving.point_in_time import read_bucket
 from tenure.serving.publishing import _alone, publish
-from tenure.serving.store import CurrentStore, MemberStore, current_folder, open_current
+from tenure.serving.store import CurrentStore, MemberStore, current_folder
 
 
 def test_members_are_found_by_key_and_strangers_are_not(open_shop: CornerShop) -> None:
-    store = open_current(open_shop.store)
+    store = open_shop.published()
     _, is_known = store.find(np.append(open_shop.keys(*MEMBER_IDS), [0, 2**63 - 1, -(2**63)]))
     assert is_known.tolist() == [True] * len(MEMBER_IDS) + [False] * 3
 
 
 def test_rows_come_in_the_order_asked_for_and_twice_where_asked_twice(open_shop: CornerShop) -> None:
     keys = open_shop.keys("m7", "m1", "m30", "m7")
-    rows = open_current(open_shop.store).rows(keys)
+    rows = open_shop.published().rows(keys)
     assert rows.member_keys.tolist() == keys.tolist()
     owners = np.repeat(keys, np.diff(rows.offsets))
     assert rows.events["member_key"].to_pylist() == owners.tolist()
 
 
 def test_the_store_holds_what_the_release_says_row_by_row(open_shop: CornerShop) -> None:
-    store, chosen = open_current(open_shop.store), newest_release(open_shop.lake)
+    store, chosen = open_shop.published(), newest_release(open_shop.lake)
     for number in range(SHOP.buckets):
         bucket = read_bucket(chosen, number, 16)
         rows, purchases = store.rows(bucket.member_keys), store.purchases(bucket.member_keys)
@@ -46,14 +46,14 @@ def test_the_store_holds_what_the_release_says_row_by_row(open_shop: CornerShop)
 
 
 def test_what_was_wholly_taken_back_is_not_in_a_history(open_shop: CornerShop) -> None:
-    bought = open_current(open_shop.store).purchases(open_shop.keys("m0"))
+    bought = open_shop.published().purchases(open_shop.keys("m0"))
     assert bought.times.min() > 0
     parts = newest_release(open_shop.lake).read(interactions(SHOP), where=f"member_key = {open_shop.key('m0')}")
     assert len(set(parts["product_id"].to_pylist())) == len(bought.products) + 1
 
 
 def test_columns_lie_in_mapped_pages_not_on_the_heap(open_shop: CornerShop) -> None:
-    store = open_current(open_shop.store)
+    store = open_shop.published()
     before = pa.total_allocated_bytes()
     store.find(open_shop.keys(*MEMBER_IDS))
     assert [store.product(row)["product_id"] for row in (0, 11)] == [PRODUCT_IDS[0], PRODUCT_IDS[11]]
@@ -78,7 +78,7 @@ def test_a_publication_that_was_killed_leaves_the_published_one_and_is_cleared_a
     left_over = Path(own_shop.store) / ".writing-abc"
     left_over.mkdir()
     (left_over / "members.arrow").write_bytes(b"half")
-    assert open_current(own_shop.store).folder == first
+    assert own_shop.published().folder == first
     publish(chosen, own_shop.store, max_events=16)
     assert not left_over.exists()
 
@@ -105,7 +105,7 @@ def test_a_file_that_is_cut_off_is_named_in_a_sentence(own_shop: CornerShop, spo
     folder = publish(newest_release(own_shop.lake), own_shop.store, max_events=16)
     os.truncate(folder / spoilt, (folder / spoilt).stat().st_size // 2)
     with pytest.raises(WrongInput, match=rf"{spoilt} is cut off .* run jobs/publish_members.py"):
-        open_current(own_shop.store)
+        own_shop.published()
 
 
 @pytest.mark.parametrize(
@@ -125,11 +125,11 @@ def test_a_store_that_is_not_whole_is_refused_in_a_sentence(
     else:
         (folder / name).write_text(text)
     with pytest.raises(WrongInput, match=says):
-        open_current(own_shop.store)
+        own_shop.published()
 
 
 def test_nothing_known_on_the_day_itself_is_published(open_shop: CornerShop) -> None:
-    store = open_current(open_shop.store)
+    store = open_shop.published()
     assert store.label.as_of == AS_OF
     rows = store.rows(open_shop.keys(*MEMBER_IDS))
     assert max(rows.events["known_on"].to_pylist()) < AS_OF

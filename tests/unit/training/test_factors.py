@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from tests.alone import Alone
 from tests.small_lake import NEWEST, product, purchase, small_lake, tastes
 
 from tenure.config.env import Env
@@ -24,10 +25,13 @@ from tenure.models.histories import Histories
 from tenure.models.recommender import load_recommender
 from tenure.registry.manifest import WEIGHTS_FILE, read_manifest
 from tenure.registry.registry import Registry
+from tenure.serving.loading import in_items
+from tenure.serving.point_in_time import in_catalogue
+from tenure.serving.point_in_time import read_purchases as read_requested
 from tenure.training.factors import Worker, first_factors, objective, periods, shard, sweep
 from tenure.training.factors_progress import Progress
 from tenure.training.factors_settings import Als, Choices, FitFactors
-from tenure.training.group import Alone, Group, Write
+from tenure.training.group import Group, Write
 from tenure.training.purchases import read_products, read_purchases
 from tenure.training.recommender import _planned, fit_recommender, incumbent
 from tenure.training.settings import Evaluation
@@ -163,9 +167,12 @@ def test_a_member_folded_in_at_request_time_is_the_member_of_the_training(
 
     model = load_recommender(trained.folder("recommender", "champion"))
     assert isinstance(model, Factorization)
-    product_ids = worker.products.product_ids.to_numpy(zero_copy_only=False)[served.product[items]]
-    by_request = model.member_factors(model.histories(offsets, product_ids, times))
-    np.testing.assert_allclose(by_request, in_training, atol=1e-5)
+    keys = worker.purchases.member_keys
+    for bucket in range(release.shop.buckets):
+        here = keys % release.shop.buckets == bucket
+        purchases, product_ids = read_requested(release, bucket, keys[here])
+        histories = in_items(purchases, in_catalogue(product_ids, model.product_ids))
+        np.testing.assert_allclose(model.member_factors(histories), in_training[here], atol=1e-5)
 
 
 def test_a_training_that_goes_on_from_a_checkpoint_comes_to_the_same(
@@ -270,7 +277,8 @@ def test_where_nobody_has_a_taste_popularity_answers(tmp_path: Path) -> None:
     assert (candidate.manifest.model, champion.manifest.model) == ("implicit_factorization", "popularity")
     assert candidate.manifest.gate.champion == "popularity"  # type: ignore[union-attr]
     assert champion.manifest.metrics["new_items.ndcg_at_10"].value > 0
-    items, _ = champion.recommend(champion.histories(np.array([0, 0]), [], np.array([])), k=3)
+    nothing = Histories(offsets=np.zeros(2, np.int64), item_index=np.zeros(0, np.int64), times=np.zeros(0))
+    items, _ = champion.recommend(nothing, k=3)
     assert len(set(items[0].tolist())) == 3
 
 

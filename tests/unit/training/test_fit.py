@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tests.alone import Alone
 from tests.visiting_shop import SOURCE, VisitingShop, open_shop
 
 from tenure.config.command import command
@@ -21,7 +22,7 @@ from tenure.registry.registry import Registry
 from tenure.tasks.churn import CHURN
 from tenure.training.data import ExampleReader
 from tenure.training.fit import Outcome, fit_task
-from tenure.training.group import Alone, Group
+from tenure.training.group import Group
 from tenure.training.prepare import prepare
 from tenure.training.settings import FitTask
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.alone import Alone
 from tests.visiting_shop import VisitingShop
 
-from tenure.training.group import Alone
 from tenure.training.loop import Plan, fit_worker, network_of
 from tenure.training.prepare import prepare
 

@@ -11,6 +11,7 @@ from tenure.report import svg
 from tenure.report.facts import Facts
 from tenure.report.html import card, cards, legend, table
 from tenure.report.members import Member
+from tenure.report.sections.unanswered import unscored
 from tenure.report.words import count, day, money, share
 
 STAGE_SAYS = {
@@ -87,6 +88,8 @@ def _round_step(about: float) -> float:
 
 
 def at_risk(facts: Facts) -> str:
+    if missing := unscored(facts):
+        return f"<p>{missing}</p>"
     shop = facts.release.shop
     longest = max(shop.windows_days)
     head = [

@@ -6,6 +6,7 @@ from tenure.report.facts import Facts
 from tenure.report.html import card, cards, compare
 from tenure.report.judged import Judged
 from tenure.report.members import Offer
+from tenure.report.sections.unanswered import unrecommended
 from tenure.report.sections.verdict import verdict
 from tenure.report.words import count, money, name, rank, share
 
@@ -21,8 +22,12 @@ def recommendations(facts: Facts) -> str:
         + verdict(model)
         + cards(_ranking_card(model, "new_items", "New items"), _ranking_card(model, "all_items", "All items"))
         + '<div class="gap"></div>'
-        + cards(*(_offer_card(offer, facts.release.shop.currency) for offer in facts.members.offers), css="three")
+        + (unrecommended(facts) or _offers(facts))
     )
+
+
+def _offers(facts: Facts) -> str:
+    return cards(*(_offer_card(offer, facts.release.shop.currency) for offer in facts.members.offers), css="three")
 
 
 RECOMMENDERS = {"popularity": ("most popular", "c3"), "own_favourites": ("own favourites", "c4")}
