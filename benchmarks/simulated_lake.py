@@ -67,7 +67,8 @@ class Lake:
     def copied(self, to: Path) -> Lake:
         """The same lake elsewhere, in the place of what is there."""
         shutil.rmtree(to, ignore_errors=True)
-        shutil.copytree(self.work, to, copy_function=_linked)
+        # Without the mark: what is made of the copy is not whole yet.
+        shutil.copytree(self.work, to, copy_function=_linked, ignore=shutil.ignore_patterns(_DONE))
         return Lake(work=to, landing=self.landing)
 
 
