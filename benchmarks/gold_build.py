@@ -112,6 +112,6 @@ class Folders:
 def released(spark: SparkSession, work: Path, events: int) -> Lake:
     """A whole shop with about so many order lines, released."""
     landing = simulated_lake.shop(work, events)
-    lake = Lake(work=landing.parent / "released", landing=landing)
+    lake = Lake(work=simulated_lake.named(landing.parent / "released", simulated_lake.JOBS), landing=landing)
     simulated_lake.kept(lake.work, lambda _: refresh.run(spark, refresh.Refresh(env=lake.env, source=lake.source)))
     return lake

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from benchmarks import simulated_lake
 from benchmarks.gold_build import Build
-from benchmarks.simulated_lake import Lake, Unequal, kept
+from benchmarks.simulated_lake import JOBS, SIMULATOR, Lake, Unequal, kept, named
 from deltalake import write_deltalake
 
 from tenure.contracts.gold import LABELS, MEMBER_TOTALS
@@ -56,3 +57,25 @@ def test_jobs_that_left_all_tables_as_they_were_are_refused(released, tmp_path, 
             build.refuse_idle((LABELS, MEMBER_TOTALS))
     else:
         build.refuse_idle((LABELS, MEMBER_TOTALS))
+
+
+def test_another_text_or_setting_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulated_lake, "_ROOT", tmp_path)
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "clean.py").write_text("limit = 1")
+    (tmp_path / "shop.yaml").write_text("days: 3")
+    folder, made_by = tmp_path / "shop-200", ("jobs", "shop.yaml")
+    first = named(folder, made_by, ["days=3"])
+    assert first.name.startswith("shop-200-")
+    assert named(folder, made_by, ["days=3"]) == first
+    others = [named(folder, made_by, ["days=4"])]
+    for path in (tmp_path / "jobs" / "clean.py", tmp_path / "shop.yaml"):
+        path.write_text(f"{path.read_text()} # changed")
+        others.append(named(folder, made_by, ["days=3"]))
+    assert len({first, *others}) == 4
+
+
+@pytest.mark.parametrize("made_by", [SIMULATOR, JOBS])
+def test_all_that_makes_a_lake_is_there_to_read(made_by, tmp_path):
+    for name in made_by:
+        assert named(tmp_path, [name]) != named(tmp_path, [])
