@@ -29,7 +29,7 @@ def run(arguments: Arguments) -> list[results.Result]:
     spark, start_s = engines.spark(arguments.work)
     data = Data(spark, landing, folder)
     found = data.compared(arguments, start_s)
-    spark.stop()
+    engines.end_spark(spark)
     found.append(models(Trainings(data.lake, data.by_hand.newest, folder / "clocks"), folder, arguments))
     shutil.rmtree(folder)
     return found
