@@ -5,7 +5,8 @@
 
 By hand is Polars for the data, a bare torch loop and ``implicit`` for the models, FastAPI for the answers. Two parts
 have a goal: the data (``jobs/refresh.py``, landing files to a release, in a warm session) and the training of the churn
-network (by the workers' own clock; ``conf/train/churn_smoke.yaml``). Whatever starts once (the JVM, Ray and its
+network (by the workers' own clock; ``conf/train/churn_smoke.yaml`` with ``loop.patience=100``, on rows that ``prepare``
+has looked at, which both sides begin from and which is told apart). Whatever starts once (the JVM, Ray and its
 workers, the service) is told apart, and so are the recommender, the scores of everybody and the answers over HTTP.
 """
 

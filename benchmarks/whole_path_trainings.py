@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import machine, models_by_hand, results, tensors_by_hand
+from benchmarks import engines, machine, models_by_hand, results, tensors_by_hand
 from benchmarks.measure import Load, Peer, at_most, introduce
 from benchmarks.simulated_lake import SOURCE, Lake, Unequal
 from benchmarks.tensors_by_hand import hold_same_tensors
@@ -38,6 +38,8 @@ from tenure.training.shards import Shard
 from tenure.training.workers import cluster, trained
 
 AUC_MAY_DIFFER_BY = 0.01  # chance has a part in both trainings
+CHURN, FACTORS = "conf/train/churn_smoke.yaml", "conf/train/recommender_smoke.yaml"
+ALL_EPOCHS = "loop.patience=100"  # nobody stops early, so both sides take as many steps
 LEARNT_FROM: tuple[Part, ...] = ("train", "validation")
 
 
@@ -46,9 +48,9 @@ class Trainings:
 
     def __init__(self, lake: Lake, by_hand: Path, notes: Path) -> None:
         self._by_hand, self._notes = by_hand, notes
-        at = [f"env.work={lake.work}", f"source={SOURCE}", f"source.data={lake.landing}", "loop.patience=100"]
-        self._churn = load(FitTask, "conf/train/churn_smoke.yaml", at)
-        self._factors = load(FitFactors, "conf/train/recommender_smoke.yaml", [at[0], "again=true"])  # in each round
+        at = [f"env.work={lake.work}", f"source={SOURCE}", f"source.data={lake.landing}", ALL_EPOCHS]
+        self._churn = load(FitTask, CHURN, at)
+        self._factors = load(FitFactors, FACTORS, [at[0], "again=true"])  # in each round
         self._ready: Ready | None = None
         self._fitted: Fitted | None = None
         self._progress: Progress | None = None
@@ -66,14 +68,17 @@ class Trainings:
 
     def compared(self, rounds: int, load: Load) -> results.Result:
         """Within ``cluster``: both models in turn, then held equal."""
-        all_cores = {"processes": 1, "threads": machine.cores()}
-        self._ready = ready = prepare(self._churn)
+        all_cores: dict[str, object] = {"processes": 1, "threads": machine.cores()}
+        self._ready, prepare_s = engines.started(lambda: prepare(self._churn))
+        ready, of_churn = self._ready, {"config": CHURN, "and": ALL_EPOCHS}
         churn = [
-            Side(name="fit_task", run=partial(self._fit, ready), settings=_workers(self._churn.scale)),
-            Side(name="bare torch loop", run=partial(self._fit_by_hand, ready), settings=all_cores),
+            Side(name="fit_task", run=partial(self._fit, ready), settings=of_churn | _workers(self._churn.scale)),
+            Side(name="bare torch loop", run=partial(self._fit_by_hand, ready), settings=of_churn | all_cores),
         ]
         factors = [
-            Side(name="fit_factors", run=self._fit_factors, settings=_workers(self._factors.scale)),
+            Side(
+                name="fit_factors", run=self._fit_factors, settings={"config": FACTORS} | _workers(self._factors.scale)
+            ),
             Side(name="implicit", run=partial(self._fit_factors_by_hand, ready), settings=all_cores),
         ]
         introduce("P15", [*churn, *factors], PACKAGES)
@@ -84,10 +89,11 @@ class Trainings:
             run=lambda: None,
             ratio="ours/peer",
             goal=at_most(1.1),
-            settings=all_cores,
+            settings=of_churn | all_cores,
         )
         shown = {
             "recommender_s": {side.name: side.timed.rounds_s for side in factors},
+            "prepare_s": round(prepare_s, 3),  # of both: inputs and validation rows come from there
             "training_rows": ready.survey.rows["train"],
         }
         return result("P15", *churn, bare) | shown
