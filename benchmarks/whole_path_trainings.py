@@ -18,7 +18,7 @@ from benchmarks.simulated_lake import SOURCE, Lake, Unequal
 from benchmarks.tensors_by_hand import hold_same_tensors
 from benchmarks.turns import Side, result, take_turns
 from benchmarks.whole_path_data import PACKAGES
-from benchmarks.worker_clock import clocked, slowest
+from benchmarks.worker_clock import FITS, clocked, slowest
 from tenure.config.env import Env
 from tenure.config.settings import load
 from tenure.lifecycle.calendar import labelled_days
@@ -50,11 +50,12 @@ class Trainings:
         self._by_hand, self._notes = by_hand, notes
         at = [f"env.work={lake.work}", f"source={SOURCE}", f"source.data={lake.landing}", ALL_EPOCHS]
         self._churn = load(FitTask, CHURN, at)
-        self._factors = load(FitFactors, FACTORS, [at[0], "again=true"])  # in each round
+        self._factors = load(FitFactors, FACTORS, at[:1])
         self._ready: Ready | None = None
         self._fitted: Fitted | None = None
         self._progress: Progress | None = None
         self._hand: models_by_hand.Churn | None = None
+        self._fits_s: dict[str, list[float]] = {"fit_factors": [], "implicit": []}
         self._hand_factors: tuple[models_by_hand.Purchases, models_by_hand.AlternatingLeastSquares] | None = None
 
     @property
@@ -93,14 +94,16 @@ class Trainings:
         )
         shown = {
             "recommender_s": {side.name: side.timed.rounds_s for side in factors},
-            "prepare_s": round(prepare_s, 3),  # of both: inputs and validation rows come from there
+            "recommender_fits_s": self._fits_s,
+            "prepare_s": round(prepare_s, 3),  # of both: the inputs come from there
             "training_rows": ready.survey.rows["train"],
         }
         return result("P15", *churn, bare) | shown
 
     def register(self) -> None:
-        """The churn model as ``ray_apps/train/fit_task.py`` does it, for whoever serves it."""
-        fit_task(self._churn, partial(trained, env=self._churn.env, scale=self._churn.scale))
+        """Both models once more, into the registry that they are served from."""
+        fit_task(self._churn, partial(trained, env=self.env, scale=self._churn.scale))
+        fit_recommender(self._factors, partial(trained, env=self.env, scale=self._factors.scale))
 
     @property
     def hand(self) -> tuple[models_by_hand.Churn, models_by_hand.Purchases, models_by_hand.AlternatingLeastSquares]:
@@ -120,8 +123,12 @@ class Trainings:
         return slowest(self._notes)
 
     def _fit_factors(self) -> float:
+        """Into a registry of its own, or the champion of the round before would be judged too."""
         shutil.rmtree(self._notes, ignore_errors=True)
-        fit_recommender(self._factors, self._timed)
+        registry = self._notes.with_name(f"registry-{len(self._fits_s['fit_factors'])}")
+        where = [f"env.work={self.env.work}", f"env.registry={registry}"]
+        fit_recommender(load(FitFactors, FACTORS, where), self._timed)
+        self._fits_s["fit_factors"].append(slowest(self._notes, FITS))
         return slowest(self._notes)
 
     @contextmanager
@@ -149,11 +156,14 @@ class Trainings:
         return labelled_days(ready.release.shop, ready.release.last_complete_day)
 
     def _fit_factors_by_hand(self, ready: Ready) -> float:
-        began = time.perf_counter()
+        began, fits_s = time.perf_counter(), 0.0
         for period in periods(ready.release, self._factors.test_days):
             bought = models_by_hand.purchases(self._by_hand, period.known_before, self._factors.min_members)
-            model = models_by_hand.fit_factors(bought, self._factors.als.model_dump(), self._factors.seed)
+            fit = partial(models_by_hand.fit_factors, bought, self._factors.als.model_dump(), self._factors.seed)
+            model, seconds = engines.started(fit)
+            fits_s += seconds
             self._hand_factors = bought, model
+        self._fits_s["implicit"].append(fits_s)
         return time.perf_counter() - began
 
     def _hold_equal(self, ready: Ready) -> None:
