@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -16,9 +17,12 @@ from benchmarks.gold_build import Folders
 from benchmarks.measure import Peer, Runner, at_most, compare
 from benchmarks.plan_by_hand import Plan
 from benchmarks.simulated_lake import Lake
-from tenure.contracts.control import JOB_RUNS
+from tenure.contracts.control import JOB_RUNS, QUARANTINE, REPLACED
 from tenure.contracts.gold import LABELS, interactions, member_events, member_features
+from tenure.contracts.landing import RAW_ORDERS
+from tenure.contracts.rules import EXACT_DUPLICATE, KEY_DUPLICATE, missing, out_of_range
 from tenure.contracts.shop import Shop
+from tenure.contracts.silver import ORDER_LINES
 from tenure.lake.layout import table_path
 from tenure.lifecycle.calendar import as_of_days, labelled_days
 
@@ -77,6 +81,7 @@ class Data:
             hold_equal(fingerprint(ours, key, names), fingerprint(hand, key, names), f"Polars ({table.name})")
         ours, hand = (_mixes(folder) for folder in (Path(table_path(self.lake.root, events)), theirs / events.name))
         hold_equal(ours, hand, "Polars (categories of visits)")
+        hold_equal(fates(self.lake.root), fates_by_hand(theirs), "Polars (order lines, kept and set aside)")
 
 
 def _mixes(folder: Path) -> dict[str, object]:
@@ -88,6 +93,33 @@ def _mixes(folder: Path) -> dict[str, object]:
     return {
         f"{name} {place}": value for name, *values in summed.collect().iter_rows() for place, value in enumerate(values)
     }
+
+
+def fates(root: str) -> dict[str, object]:
+    """How many order lines were kept, and how many each rule took out."""
+    read = [
+        DeltaTable(table_path(root, table)).to_pyarrow_table(columns=["table", "rule"])
+        for table in (QUARANTINE, REPLACED)
+    ]
+    mine = [row["rule"] for rows in read for row in rows.to_pylist() if row["table"] == RAW_ORDERS.name]
+    return {"kept": DeltaTable(table_path(root, ORDER_LINES)).count(), **Counter(map(_named_by_hand, mine))}
+
+
+def fates_by_hand(folder: Path) -> dict[str, object]:
+    kept = pl.scan_parquet(folder / "order_lines" / data_by_hand.FILE).select(pl.len()).collect().item()
+    return {"kept": kept, **Counter(pl.read_parquet(folder / "quarantine" / data_by_hand.FILE)["rule"].to_list())}
+
+
+def _named_by_hand(rule: str) -> str:
+    """What the rule is called by hand, where one name stands for several."""
+    if rule.startswith(missing("")):
+        return "missing"
+    if rule.endswith(out_of_range("")):
+        return "out_of_range"
+    return _BY_HAND.get(rule, rule)
+
+
+_BY_HAND = {"garbled_text": "broken_encoding", EXACT_DUPLICATE: "duplicate", KEY_DUPLICATE: "duplicate"}
 
 
 def plan(landing: Path, to: Path, shop: Shop) -> Plan:

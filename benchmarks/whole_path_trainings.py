@@ -67,7 +67,7 @@ class Trainings:
         with cluster(self._churn.env, self._churn.scale):
             yield
 
-    def compared(self, rounds: int, load: Load) -> results.Result:
+    def compared(self, rounds: int, others: Load) -> results.Result:
         """Within ``cluster``: both models in turn, then held equal."""
         all_cores: dict[str, object] = {"processes": 1, "threads": machine.cores()}
         self._ready, prepare_s = engines.started(lambda: prepare(self._churn))
@@ -83,7 +83,7 @@ class Trainings:
             Side(name="implicit", run=partial(self._fit_factors_by_hand, ready), settings=all_cores),
         ]
         introduce("P15", [*churn, *factors], PACKAGES)
-        take_turns("P15", [*churn, *factors], rounds, load)
+        take_turns("P15", [*churn, *factors], rounds, others)
         self._hold_equal(ready)
         bare = Peer(
             name="bare torch loop",
