@@ -55,13 +55,13 @@ def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
     is_member = pl.col("member_id").str.contains(r"^M[0-9]{10}$") & (number % 97 == rest)
     is_sale = ~pl.col("is_return")
     rules = {
+        "missing": pl.any_horizontal(
+            pl.col("order_id", "product_id", "occurred_at", "quantity", "paid_minor").is_null()
+        ),
         "broken_encoding": pl.col("store_id").str.contains("[\ufffd\u00c3]"),
         "member_unknown": ~is_member,
         "product_unknown": pl.col("is_known").is_null() & pl.col("product_id").is_not_null(),
         "clock_wrong": (pl.col("day") > pl.col("known_on")) | (pl.col("hour") < 6),
-        "missing": pl.any_horizontal(
-            pl.col("order_id", "product_id", "occurred_at", "quantity", "paid_minor").is_null()
-        ),
         "in_the_future": pl.col("day") > pl.col("known_on").max(),
         "negative_price": is_sale & (pl.col("paid_minor") < 0),
         "negative_quantity": is_sale & (pl.col("quantity") < 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from pyspark.sql import functions as F
 
 from benchmarks import machine
 from benchmarks.landed_lines import SECRET
-from benchmarks.simulated_lake import DAYS, kept
+from benchmarks.simulated_lake import DAYS, SIMULATOR, kept, named
 from tenure.config.settings import load
 from tenure.simulation.settings import SimulateShop
 from tenure.simulation.simulate import simulate
@@ -33,15 +34,15 @@ def events(spark: SparkSession, work: Path, wanted: int) -> Events:
     """About so many; made on the first call for a size."""
     began = time.monotonic()
     members = max(1, round(wanted / EVENTS_A_MEMBER))
-    landed = kept(work / f"clicks-{members}", partial(_simulate, members))
-    folder = kept(work / f"clicks-{members}-keyed", lambda to: _key(spark, landed, to)) / "events"
+    said = [f"members={members}", f"days={DAYS}", "feeds=[events]", "truth.counterfactuals=false"]
+    landed = kept(named(work / f"clicks-{members}", SIMULATOR, said), partial(_simulate, said))
+    folder = kept(work / f"{landed.name}-keyed", lambda to: _key(spark, landed, to)) / "events"
     return Events(folder=folder, rows=spark.read.parquet(str(folder)).count(), seconds=time.monotonic() - began)
 
 
-def _simulate(members: int, folder: Path) -> None:
-    said = [f"members={members}", f"days={DAYS}", "feeds=[events]", "truth.counterfactuals=false", f"folder={folder}"]
-    said.append(f"processes={machine.cores()}")
-    simulate(load(SimulateShop, "conf/jobs/simulate_shop.yaml", said))
+def _simulate(said: Sequence[str], folder: Path) -> None:
+    where = [f"processes={machine.cores()}", f"folder={folder}"]
+    simulate(load(SimulateShop, "conf/jobs/simulate_shop.yaml", [*said, *where]))
     shutil.rmtree(folder / "truth", ignore_errors=True)
 
 

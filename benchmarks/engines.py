@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from benchmarks.machine import cores
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY_GB = 8  # the same for all
+PATIENCE_S = 60  # until a JVM has ended
 Engine = TypeVar("Engine")
 
 # A session as pip's pyspark makes it: whatever our session sets of SQL and both do not need.
@@ -52,6 +54,17 @@ def spark(work: Path, name: str = "benchmark") -> Started[SparkSession]:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # for Python UDFs: what PATH finds may be another Python
     env = Env(work=str(work), driver_memory=f"{MEMORY_GB}g", spark_conf=_scratch(work))
     return started(lambda: session(name, env))
+
+
+def end_spark(session: SparkSession) -> None:
+    """Ends the session and its JVM, which outlives ``stop`` and would hold memory that is no longer its own to hold."""
+    gateway = session.sparkContext._gateway
+    assert gateway is not None
+    session.stop()
+    gateway.shutdown()
+    gateway.proc.terminate()
+    gateway.proc.wait(timeout=PATIENCE_S)
+    SparkContext._gateway = SparkContext._jvm = None  # or the next session would talk to the JVM that is gone
 
 
 def spark_settings() -> dict[str, object]:

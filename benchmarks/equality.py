@@ -20,8 +20,8 @@ class Differ(AssertionError):
 
 
 def fingerprint(folder: Path, key: Sequence[str], columns: Sequence[str] | None = None) -> Fingerprint:
-    """For each column of a folder of Parquet: how many rows have it, and what its values come to together with the key,
-    so that values which changed their rows show.
+    """For each column of a folder of Parquet: how many rows have it, and what its values, and which rows have it, come
+    to together with the key, so that values which changed their rows show, and 0 is not null.
 
     Args:
         key: integer or day columns that tell rows apart.
@@ -65,14 +65,15 @@ def _integers(values: pa.Array) -> pa.Array:
 
 
 def _summed(values: pa.Array, weights: pa.Array) -> dict[str, int | float]:
+    known_by_key = pc.sum(pc.if_else(pc.is_valid(values), weights, 0)).as_py() or 0
+    known = {"known": len(values) - values.null_count, "known by key": known_by_key}
     if pa.types.is_floating(values.type):
         numbers = pc.fill_null(values, 0.0)
-        weighted = pc.sum(pc.multiply(numbers, pc.cast(weights, pa.float64()))).as_py() or 0.0
-        return {"known": len(values) - values.null_count, "sum": weighted}
+        return known | {"sum": pc.sum(pc.multiply(numbers, pc.cast(weights, pa.float64()))).as_py() or 0.0}
     # Modulo a prime, so that sums of large numbers stay within 64 bits.
     integers = pc.fill_null(_integers(values), 0)
     small = pc.subtract(integers, pc.multiply(pc.divide(integers, _PRIME), _PRIME))
-    return {"known": len(values) - values.null_count, "sum": pc.sum(pc.multiply(small, weights)).as_py() or 0}
+    return known | {"sum": pc.sum(pc.multiply(small, weights)).as_py() or 0}
 
 
 _PRIME = 1_000_003

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 import refresh
@@ -14,7 +15,7 @@ from benchmarks import engines, results, simulated_lake
 from benchmarks.arguments import Arguments
 from benchmarks.engines import Started
 from benchmarks.measure import Goal, Peer, Runner, compare
-from benchmarks.simulated_lake import Lake
+from benchmarks.simulated_lake import Lake, Unequal
 from tenure.contracts.table import Table
 from tenure.lake.layout import table_path
 
@@ -37,6 +38,16 @@ class Build:
     def run(self, spark: SparkSession) -> None:
         self._jobs(spark, self.lake)
 
+    def refuse_idle(self, tables: Sequence[Table]) -> None:
+        """Raises where the jobs left all ``tables`` as they were: there was nothing to build."""
+        if all(_version(self.lake, table) == _version(self._base, table) for table in tables):
+            names = ", ".join(table.name for table in tables)
+            raise Unequal(f"nothing was new to {names} of {self._base.work}: delete that folder, it is made again")
+
+
+def _version(lake: Lake, table: Table) -> int:
+    return DeltaTable(table_path(lake.root, table)).version()
+
 
 def against_rebuild(
     id: str,
@@ -54,6 +65,11 @@ def against_rebuild(
     (spark, start_s), folder = running, arguments.work / id.lower()
     new, all_of_it = Build(base, folder / "ours", jobs), Build(base, folder / "peer", jobs, without=tables)
     sides = {ours: new, peer: all_of_it}
+
+    def hold_equal(_: Peer) -> None:
+        new.refuse_idle(tables)
+        simulated_lake.refuse_unequal(spark, new.lake, all_of_it.lake, tables)
+
     found = compare(
         id,
         Runner(name=ours, run=lambda: new.run(spark), settings=engines.spark_settings(), start_s=start_s),
@@ -69,7 +85,7 @@ def against_rebuild(
         ],
         rounds=arguments.rounds,
         prepare=lambda runner: sides[runner.name].prepare(),
-        equal=lambda _: simulated_lake.refuse_unequal(spark, new.lake, all_of_it.lake, tables),
+        equal=hold_equal,
         noisy=arguments.noisy,
         events=arguments.events,
         packages=("pyspark", "delta-spark"),
@@ -96,6 +112,6 @@ class Folders:
 def released(spark: SparkSession, work: Path, events: int) -> Lake:
     """A whole shop with about so many order lines, released."""
     landing = simulated_lake.shop(work, events)
-    lake = Lake(work=landing.parent / "released", landing=landing)
+    lake = Lake(work=simulated_lake.named(landing.parent / "released", simulated_lake.JOBS), landing=landing)
     simulated_lake.kept(lake.work, lambda _: refresh.run(spark, refresh.Refresh(env=lake.env, source=lake.source)))
     return lake

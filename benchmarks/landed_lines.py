@@ -16,7 +16,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks.simulated_lake import Lake, kept, last_day, shop
+from benchmarks.simulated_lake import JOBS, Lake, kept, last_day, named, shop
 from ingest import Ingest
 from ingest import run as ingest
 from tenure.config.settings import read_yaml
@@ -64,7 +64,8 @@ def lines(spark: SparkSession, work: Path, events: int) -> Lines:
     began = time.monotonic()
     landing = shop(work, events, FAULTY, "faulty-shop")
     source = source_of(landing)
-    folder = kept(work / f"{landing.parent.name}-bronze", lambda folder: _land(spark, source, landing, folder))
+    where = named(work / f"{landing.parent.name}-bronze", JOBS)
+    folder = kept(where, lambda folder: _land(spark, source, landing, folder))
     rows = spark.read.parquet(str(folder / "orders")).count()
     return Lines(
         orders=folder / "orders",

@@ -1,7 +1,8 @@
 """How much of the machine other processes take while something is measured, told from /proc.
 
 Ours are this process, its children, and whoever else carries our mark in the environment: a daemon that left its parent
-still does. Threads of the kernel are nobody's: they mostly write what we wrote.
+still does. Threads of the kernel are nobody's: they mostly write what we wrote. A process that lives shorter than a
+sample counts for whoever waited for its end, as a compiler does for ``make``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +82,10 @@ class Watch:
     def __init__(self, proc: Path = Path("/proc"), own: int | None = None) -> None:
         self._proc, self._own, self._mark = proc, own or os.getpid(), mark().encode()
         self._is_ours: dict[Process, bool] = {}
-        self._first: dict[Process, float] = {}
-        self._last: dict[Process, float] = {}
-        self._names: dict[Process, str] = {}
+        self._first: dict[Process, tuple[float, float]] = {}  # own and reaped seconds that are none of ours to count
+        self._last: dict[Process, Stat] = {}
+        self._there: dict[Process, Stat] = {}
+        self._ended_s: dict[Process, float] = {}  # by who reaped them: seconds of the ended that were seen already
         self._began = self._ended = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
@@ -106,14 +109,24 @@ class Watch:
     def look(self, *, is_first: bool = False) -> None:
         """One sample; a process that was not there at the first took all its time since."""
         there = processes(self._proc)
-        for stat in there.values():
-            process = (stat.pid, stat.started)
-            if KERNEL in (stat.pid, stat.parent):
-                continue
+        now = {(stat.pid, stat.started): stat for stat in there.values() if KERNEL not in (stat.pid, stat.parent)}
+        for process, stat in now.items():
             self._belongs(stat, there)
-            self._names[process] = stat.name
-            self._first.setdefault(process, stat.cpu_s if is_first else 0.0)
-            self._last[process] = stat.cpu_s
+            self._first.setdefault(process, (stat.cpu_s, stat.reaped_s) if is_first else (0.0, 0.0))
+        self._note_ended(now)
+        self._last |= now
+        self._there = now
+
+    def _note_ended(self, now: Mapping[Process, Stat]) -> None:
+        """All seconds of those that ended become reaped ones of the nearest that lives on; what was seen is no news."""
+        before = {stat.pid: stat for stat in self._there.values()}
+        for ended in (stat for process, stat in self._there.items() if process not in now):
+            heir = before.get(ended.parent)
+            while heir is not None and (heir.pid, heir.started) not in now:
+                heir = before.get(heir.parent)
+            if heir is not None:
+                process = (heir.pid, heir.started)
+                self._ended_s[process] = self._ended_s.get(process, 0.0) + ended.cpu_s + ended.reaped_s
 
     def _belongs(self, stat: Stat, there: dict[int, Stat]) -> bool:
         process = (stat.pid, stat.started)
@@ -136,10 +149,17 @@ class Watch:
     @property
     def seen(self) -> Neighbours:
         seconds = max((self._ended or time.monotonic()) - self._began, 1e-9)
-        took = {process: cpu_s - self._first[process] for process, cpu_s in self._last.items()}
+        took = {process: self._took(process) for process in self._last}
         ours_s = sum(cpu_s for process, cpu_s in took.items() if self._is_ours[process])
         others = {process: cpu_s / seconds for process, cpu_s in took.items() if not self._is_ours[process]}
         busiest = max(others, key=lambda process: others[process], default=None)
         if busiest is None:
             return Neighbours(0.0, "", 0.0, ours_s)
-        return Neighbours(sum(others.values()), self._names[busiest], others[busiest], ours_s)
+        return Neighbours(sum(others.values()), self._last[busiest].name, others[busiest], ours_s)
+
+    def _took(self, process: Process) -> float:
+        """Seconds of a process meanwhile, and of its children that ended and were not seen."""
+        (own, reaped), last = self._first[process], self._last[process]
+        unseen = last.reaped_s - reaped - self._ended_s.get(process, 0.0)
+        # Less than nothing where nobody waits: the system then adds the children's time to no one's.
+        return last.cpu_s - own + max(unseen, 0.0)

@@ -246,10 +246,11 @@ def hold_same_people(small: Shop, large: Shop) -> None:
 
 
 def _summed(shop: Shop, table: Table, columns: Sequence[str], people: Shop) -> dict[str, object]:
-    """Sums over the rows of the people, at every as_of, each value weighed by whose and when it is: values that changed
-    places show."""
+    """Sums over the rows of the people, at every as_of, of each value and of whether it is known, weighed by whose and
+    when it is: values that changed places show."""
     weight = "(abs(member_key % 9973) * 367 + cast(date_part('doy', as_of) as bigint))"
-    sums = ", ".join(f"sum(cast({name} as bigint) * {weight}) as {name}, count({name}) as {name}_n" for name in columns)
+    of_value, of_known = "sum(cast({0} as bigint) * {1}) as {0}", "sum(cast({0} is not null as bigint) * {1}) as {0}_n"
+    sums = ", ".join(of.format(name, weight) for name in columns for of in (of_value, of_known))
     are_people = "member_key in (select member_key from people)"
     query = f"select count(*) as rows, {sums} from gold where {are_people}"
     of_gold, of_people = _released(shop, table), _released(people, MEMBER_IDENTITIES)

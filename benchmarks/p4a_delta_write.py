@@ -1,23 +1,28 @@
 """P4a: the jobs' Delta write, with the table properties that ship, against plain Parquet of the same rows.
 
-    python -m benchmarks.p4a_delta_write --events 20000000
+    python -m benchmarks.p4a_delta_write --events 5000000
     make bench-data ONLY=P4a
 
-Two tables: ``order_lines`` as ``jobs/clean.py`` writes it (one batch put in the place of itself, flags counted as they
-pass), and ``member_days`` as ``jobs/build_days.py`` does (partitioned by bucket, sorted by member). Plain Parquet gets
-the same rows in the same layout; reading them is part of both, and its seconds are told apart.
+Timed is what the jobs call into a lake that has neither table yet: ``_write`` of ``jobs/clean.py`` for ``order_lines``,
+which counts rows and flags as they pass, and ``opened`` and ``append`` of ``tenure.spark.night`` for ``member_days``,
+as ``jobs/build_days.py`` does on a first night (deletion vectors, partitioned by bucket, sorted by member). Plain
+Parquet gets the same rows in the same layout. Both take them from a frame that is held in memory, so that reading files
+is in neither; what reading that frame takes is told apart. Its size is what bounds the events.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks import engines, results
+import clean
+from benchmarks import engines, results, simulated_lake
 from benchmarks.arguments import Arguments, benchmark
 from benchmarks.engines import Started
 from benchmarks.gold_build import Folders, released
@@ -27,18 +32,23 @@ from tenure.contracts.gold import member_days
 from tenure.contracts.landing import RAW_ORDERS
 from tenure.contracts.silver import ORDER_LINES
 from tenure.contracts.table import Table
+from tenure.errors import WrongInput
+from tenure.lake.job_run import JobRun
 from tenure.spark import delta
-from tenure.spark.cleaning import flags_of
+from tenure.spark.batch import Batch
+from tenure.spark.kept import Kept
+from tenure.spark.night import Night
 from tenure.spark.schema import struct
 
 
 @dataclass(frozen=True, kw_only=True)
 class Write:
-    """One table's rows, and how a job writes them."""
+    """One table's rows, and how a job writes them into a lake; ``properties`` are Delta's."""
 
     table: Table
     rows: DataFrame
     by_job: Callable[[DataFrame, str], object]
+    properties: Mapping[str, str]
 
     def as_parquet(self, to: str) -> None:
         rows = self.rows
@@ -58,12 +68,32 @@ class Write:
 def run(arguments: Arguments) -> list[results.Result]:
     running = engines.spark(arguments.work)
     lake = released(running.engine, arguments.work, arguments.events)
-    found = [each for write in writes(running.engine, lake) for each in measured(running, write, arguments)]
+    found = []
+    for write in writes(running.engine, lake):
+        with in_memory(write.rows) as rows:
+            found += measured(running, write, rows, arguments)
     shutil.rmtree(arguments.work / "p4a", ignore_errors=True)
     return found
 
 
-def measured(running: Started[SparkSession], write: Write, arguments: Arguments) -> list[results.Result]:
+@contextmanager
+def in_memory(rows: DataFrame) -> Iterator[int]:
+    """Holds the frame in memory within; how many rows it has."""
+    rows.persist()
+    try:
+        yield rows.count()
+    finally:
+        rows.unpersist()
+
+
+def refuse_rows_on_disk(spark: SparkSession) -> None:
+    """Raises where a frame that is held does not fit in memory: both sides would read it from files again."""
+    held = spark._jsc.sc().getRDDStorageInfo()  # type: ignore[union-attr]
+    if any(frame.diskSize() or frame.numCachedPartitions() < frame.numPartitions() for frame in held):
+        raise WrongInput(f"the rows do not fit in the {engines.MEMORY_GB} GB of the driver: give fewer --events")
+
+
+def measured(running: Started[SparkSession], write: Write, rows: int, arguments: Arguments) -> list[results.Result]:
     spark, start_s = running
     seconds, _ = timed_pass(write.read_alone)
     ours, theirs = Folders(arguments.work / "p4a" / "delta"), Folders(arguments.work / "p4a" / "parquet")
@@ -71,16 +101,16 @@ def measured(running: Started[SparkSession], write: Write, arguments: Arguments)
     sides = {"Delta": ours, peer: theirs}
 
     def equal(_: Peer) -> None:
+        refuse_rows_on_disk(spark)
         plain = spark.read.schema(struct(write.table)).parquet(str(theirs.newest))
         write.refuse_unequal(delta.read(spark, str(ours.newest), write.table), plain)
 
-    rows = write.rows.count()
     return compare(
         "P4a",
         Runner(
             name="Delta",
             run=lambda: write.by_job(write.rows, str(ours.newest)),
-            settings=delta.properties(write.table),
+            settings=write.properties,
             start_s=start_s,
         ),
         [
@@ -109,22 +139,43 @@ def writes(spark: SparkSession, lake: Lake) -> list[Write]:
         Write(
             table=ORDER_LINES,
             rows=delta.read(spark, lake.root, ORDER_LINES),
-            by_job=lambda rows, root: as_clean_does(rows, root, lake),
+            by_job=lambda rows, root: by_clean(rows, root, lake),
+            properties=delta.properties(ORDER_LINES),
         ),
         Write(
             table=tiles,
             rows=delta.read(spark, lake.root, tiles),
-            by_job=lambda rows, root: delta.append(rows, root, tiles),
+            by_job=lambda rows, root: by_build_days(rows, root, lake),
+            properties=delta.properties(tiles, is_merged_into=True),
         ),
     ]
 
 
-def as_clean_does(rows: DataFrame, root: str, lake: Lake) -> None:
-    flags = flags_of(lake.source, RAW_ORDERS)
-    counts = {f"flag_{n}": F.count_if(F.array_contains("flags", flag)) for n, flag in enumerate(flags)}
-    kept = rows.withColumn("has_landed", F.lit(True))
-    delta.replace_where(kept, root, ORDER_LINES, "batch_no = 1", counts | {"silver": F.count_if("has_landed")})
+def by_clean(rows: DataFrame, root: str, lake: Lake) -> clean.Written:
+    """The rows as those that a first batch keeps."""
+    with Kept() as kept:
+        batch = Batch(
+            spark=rows.sparkSession,
+            root=root,
+            source=lake.source,
+            secret=b"",
+            job=JobRun("clean"),
+            kept=kept,
+            batch_id="",
+            batch_no=1,
+            ingested_at=datetime.now(UTC),
+            landed={},
+        )
+        return clean._write(batch, RAW_ORDERS, ORDER_LINES, rows.withColumn("fate", F.lit(None)))
+
+
+def by_build_days(rows: DataFrame, root: str, lake: Lake) -> int:
+    """The rows as the tiles of a first night."""
+    shop, last_day = lake.source.shop, simulated_lake.last_day(lake.landing)
+    night = Night(spark=rows.sparkSession, root=root, shop=shop, last_complete_day=last_day, through_batch=1)
+    night.opened(member_days(shop))
+    return night.append(rows, member_days(shop))
 
 
 if __name__ == "__main__":
-    benchmark(run, says=__doc__ or "")
+    benchmark(run, says=__doc__ or "", events=5_000_000)

@@ -37,6 +37,7 @@ from tenure.contracts.shop import Shop
 from tenure.contracts.table import Table
 
 ONE_IN = 100  # members who are corrected
+CORRECTED_BY = "benchmarks/p4b_corrections.py"
 EVERY = 8  # of their lines: one is taken back, the next one was forgotten
 
 _NEW_LINE, _NEW_ORDER = 1 << 59, 1 << 45  # numbers far beyond the simulator's
@@ -87,8 +88,10 @@ def landed(spark: SparkSession, kind: Kind, arguments: Arguments) -> Lake:
     """A released lake in which a batch of corrections is clean, and in no gold table."""
     base = released(spark, arguments.work, arguments.events)
     landing = base.landing
-    corrections = simulated_lake.kept(landing.parent / "corrections", lambda folder: correct(landing, folder))
-    corrected = Lake(work=landing.parent / f"corrected_{kind.name.replace(' ', '_')}", landing=landing)
+    folder = simulated_lake.named(landing.parent / "corrections", [CORRECTED_BY])
+    corrections = simulated_lake.kept(folder, lambda folder: correct(landing, folder))
+    name = landing.parent / f"corrected_{kind.name.replace(' ', '_')}"
+    corrected = Lake(work=simulated_lake.named(name, [*simulated_lake.JOBS, CORRECTED_BY]), landing=landing)
 
     def make(folder: Path) -> None:
         base.copied(folder)

@@ -38,7 +38,7 @@ def landed(spark: SparkSession, arguments: Arguments) -> Lake:
     landing = simulated_lake.shop(arguments.work, arguments.events)
     newest = simulated_lake.last_day(landing)
     history, night = simulated_lake.divided(landing, landing.parent / "divided", newest)
-    lake = Lake(work=landing.parent / "new_day", landing=night)
+    lake = Lake(work=simulated_lake.named(landing.parent / "new_day", simulated_lake.JOBS), landing=night)
 
     def make(folder: Path) -> None:
         refresh.run(spark, refresh.Refresh(env=lake.env, source=lake.source_of(history)))

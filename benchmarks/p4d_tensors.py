@@ -137,7 +137,7 @@ def _whole(batch: Batch) -> Batch:
 def run(arguments: Arguments) -> list[results.Result]:
     spark, _ = engines.spark(arguments.work)
     lake = released(spark, arguments.work, arguments.events)
-    spark.stop()  # its JVM would hold memory that is not its own to hold here
+    engines.end_spark(spark)
     ready, start_s = engines.started(lambda: prepare(settings(lake)))
     reading = Reading(ready, start_s)
     torch.set_num_threads(reading.ready.config.scale.threads_per_worker)  # as the loop does

@@ -1,12 +1,14 @@
 """Lakes of a simulated shop that benchmarks begin from: landed, cleaned and released by the shipped jobs, and kept.
 
 The shop is the simulator's own (``conf/jobs/simulate_shop.yaml``): some 97 order lines a member in 280 days, and every
-other setting as shipped. A lake is made once for a size and copied for each pass. In a copy the data files are links to
-those of the original: Delta and Parquet never change a file in place, only what lies in ``_delta_log`` is rewritten.
+other setting as shipped. A lake is made once for a size and for the code and settings that make it, which its folder's
+name tells, and copied for each pass. In a copy the data files are links to those of the original: Delta and Parquet
+never change a file in place, only what lies in ``_delta_log`` is rewritten.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -28,11 +30,15 @@ from tenure.errors import TenureError
 from tenure.simulation.settings import SimulateShop
 from tenure.simulation.simulate import simulate
 from tenure.spark import delta
+from tenure.spark.cleaning import hashed
 
 LINES_A_MEMBER = 97  # of the shipped shop in its 280 days
 DAYS = 280
 SOURCE = "conf/sources/simulated.yaml"
 FEEDS = ("members", "products", "orders", "campaigns", "touches")  # those that the source maps
+SIMULATOR = ("conf/jobs/simulate_shop.yaml", "libs/tenure/simulation", "libs/tenure/contracts")
+JOBS = (SOURCE, "jobs", *(f"libs/tenure/{name}" for name in ("config", "contracts", "lifecycle", "spark")))
+_ROOT = Path(__file__).parents[1]
 _DONE = "is_whole"
 
 
@@ -67,7 +73,8 @@ class Lake:
     def copied(self, to: Path) -> Lake:
         """The same lake elsewhere, in the place of what is there."""
         shutil.rmtree(to, ignore_errors=True)
-        shutil.copytree(self.work, to, copy_function=_linked)
+        # Without the mark: what is made of the copy is not whole yet.
+        shutil.copytree(self.work, to, copy_function=_linked, ignore=shutil.ignore_patterns(_DONE))
         return Lake(work=to, landing=self.landing)
 
 
@@ -87,6 +94,23 @@ def kept(folder: Path, make: Callable[[Path], object]) -> Path:
     return folder
 
 
+def named(folder: Path, made_by: Sequence[str], said: Sequence[str] = ()) -> Path:
+    """``folder`` with ten hex digits of what decides its content in its name: after a change another one is made.
+
+    Args:
+        made_by: files, and folders of modules, whose text is read.
+        said: settings.
+    """
+    digest = hashlib.sha256("\0".join(said).encode())
+    for path in (file for name in made_by for file in _texts(_ROOT / name)):
+        digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return folder.with_name(f"{folder.name}-{digest.hexdigest()[:10]}")
+
+
+def _texts(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
 def shop(work: Path, events: int, overrides: Sequence[str] = (), name: str = "shop") -> Path:
     """Landing files of a shop with about so many order lines."""
     members = max(1, round(events / LINES_A_MEMBER))
@@ -97,7 +121,8 @@ def simulated(folder: Path, members: int, days: int, overrides: Sequence[str] = 
     """A shop of those members, in the simulator's own words."""
     said = [f"members={members}", f"days={days}", f"feeds=[{','.join(FEEDS)}]", "truth.counterfactuals=false"]
     said.append("largest_partition=65536")  # few files a day, as a shop's own systems would drop them
-    return kept(folder, partial(_simulate, [*said, f"processes={machine.cores()}", *overrides]))
+    said.extend(overrides)
+    return kept(named(folder, SIMULATOR, said), partial(_simulate, [*said, f"processes={machine.cores()}"]))
 
 
 def _simulate(overrides: list[str], folder: Path) -> None:
@@ -128,7 +153,8 @@ def last_day(landing: Path) -> date:
 def fingerprint(rows: DataFrame) -> tuple[Any, ...]:
     """How many rows there are, and a sum over their hashes: the same for the same rows in any order."""
     # Two hashes with different seeds: what one misses by chance the other does not.
-    hashes = [F.xxhash64(*rows.columns), F.xxhash64(F.lit("again"), *rows.columns)]
+    first = hashed(*rows.columns)
+    hashes = [first, F.xxhash64(F.lit("again"), *rows.columns, first)]
     sums = [F.sum(value.cast("decimal(20,0)")) for value in hashes]
     found = rows.agg(F.count(F.lit(1)), *sums).first()
     assert found is not None

@@ -1,5 +1,6 @@
 """P1 as one writes it in PySpark on a first day: duplicates by ``row_number``, ``count(distinct)``, one ``groupBy`` a
-window, joined; Spark's own settings; each output computed from the start, or from what was written before it.
+window, joined; Spark's own settings. Judged lines are cached for the tables that are written of them, and features read
+the lines that were written.
 
 What only a shop's own rules can say (the order of rules, their conditions) and the pseudonym are the same expressions
 as ours: nobody would write them slower on purpose.

@@ -10,9 +10,9 @@ import pytest
 for package in ("polars", "implicit", "fastapi", "ray"):
     pytest.importorskip(package)
 
-from benchmarks import p15_whole_path  # noqa: E402
-from benchmarks.p15_whole_path import asking, hold_scores, member_key  # noqa: E402
+from benchmarks import whole_path_serving  # noqa: E402
 from benchmarks.simulated_lake import Unequal  # noqa: E402
+from benchmarks.whole_path_serving import asking, hold_scores, member_key  # noqa: E402
 
 from tenure.ports import free_port  # noqa: E402
 
@@ -47,14 +47,14 @@ def test_a_service_is_asked_until_it_is_ready_with_a_token_where_there_is_one(se
 
 
 def test_nobody_there_is_said_after_a_while(monkeypatch):
-    monkeypatch.setattr(p15_whole_path, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(whole_path_serving, "PATIENCE_S", 0.3)
     with pytest.raises(Unequal, match="nobody answers on port"):
         asking(free_port())
 
 
 def test_answers_are_the_batch_s_own_of_the_same_members():
     def key(member):
-        return member_key(member, p15_whole_path.SECRET.encode())
+        return member_key(member, whole_path_serving.SECRET.encode())
 
     answers = {"a": 0.25, "b": 0.5}
     hold_scores(answers, {key("a"): 0.25, key("b"): 0.500001}, "by hand")

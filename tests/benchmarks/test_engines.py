@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from types import SimpleNamespace
 
 from benchmarks import engines
 from benchmarks.engines import ALIKE, AS_SHIPPED_BY_SPARK, NOT_SET_BY_SPARK, Started
+from pyspark import SparkContext
 
 from tenure.spark.session import EVERYWHERE, ON_ONE_MACHINE
 
@@ -34,3 +38,16 @@ def test_the_plain_session_has_none_of_our_settings_but_those_that_both_read_ali
 def test_every_setting_of_our_session_is_known_to_be_spark_s_own_in_the_plain_one_or_needed_by_both():
     ours = {key for key in EVERYWHERE | ON_ONE_MACHINE if key.startswith("spark.sql.")}
     assert ours == {*AS_SHIPPED_BY_SPARK, *NOT_SET_BY_SPARK, *ALIKE, *FOR_THE_JVM}
+
+
+def test_a_session_that_is_ended_leaves_no_process_and_nothing_for_the_next_one_to_talk_to(monkeypatch):
+    calls = []
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as jvm:
+        gateway = SimpleNamespace(proc=jvm, shutdown=lambda: calls.append("shutdown"))
+        monkeypatch.setattr(SparkContext, "_gateway", gateway)
+        monkeypatch.setattr(SparkContext, "_jvm", gateway)
+        context = SimpleNamespace(_gateway=gateway)
+        engines.end_spark(SimpleNamespace(sparkContext=context, stop=lambda: calls.append("stop")))
+        assert jvm.poll() is not None
+    assert calls == ["stop", "shutdown"]
+    assert (SparkContext._gateway, SparkContext._jvm) == (None, None)

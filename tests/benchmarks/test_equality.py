@@ -25,6 +25,8 @@ def rows(**changed):
         "member_key": KEYS,
         "spend": [100, 250, 900],
         "share": [0.5, None, 0.25],
+        "points": [0, None, 7],
+        "discount": [0.0, None, 0.5],
         "stage": ["loyalty", "lapsed", None],
         "day": [date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3)],
         "is_back": [True, False, True],
@@ -45,6 +47,8 @@ CHANGED = [
     {"share": [0.5, None, 0.26]},
     {"share": [0.25, None, 0.5]},
     {"share": [0.5, 0.0, 0.25]},
+    {"points": [None, 0, 7]},
+    {"discount": [None, 0.0, 0.5]},
     {"stage": ["loyalty", "activation", None]},
     {"stage": ["lapsed", "loyalty", None]},
     {"stage": ["loyalty", "lapsed", ""]},
@@ -91,6 +95,14 @@ def test_a_lake_s_fingerprint_tells_a_changed_a_swapped_and_a_missing_row(spark,
     told = of([(11, 100), (-12, 250), (13, 900)])
     assert of([(13, 900), (11, 100), (-12, 250)]) == told
     assert of(changed) != told
+
+
+def test_a_lake_s_fingerprint_tells_a_null_that_changed_its_column(spark):
+    def of(row):
+        return simulated_lake.fingerprint(spark.createDataFrame([row], "mean double, sd double"))
+
+    assert of((None, 3.0)) == of((None, 3.0))
+    assert of((None, 3.0)) != of((3.0, None))
 
 
 SCANNED = pa.table(
@@ -147,8 +159,8 @@ def hold_same_people(tmp_path, monkeypatch):
 
     monkeypatch.setattr(p16_members, "_released", released)
 
-    def hold(spend, labels):
-        small = put(3, [100, 250, 900], [1.0, 0.0, 0.0])
+    def hold(spend, labels, before=(100, 250, 900)):
+        small = put(3, [*before], [1.0, 0.0, 0.0])
         p16_members.hold_same_people(small, put(4, [*spend, 7], [*labels, 1.0]))
 
     return hold
@@ -173,3 +185,8 @@ def test_people_of_whom_one_value_changed_or_two_changed_places_are_not_the_same
 ):
     with pytest.raises(Unequal, match=f"{where}: the same people have"):
         hold_same_people(spend, labels)
+
+
+def test_people_of_whom_null_and_zero_changed_places_are_not_the_same(hold_same_people):
+    with pytest.raises(Unequal, match="member_features: the same people have"):
+        hold_same_people([None, 0, 900], [1.0, 0.0, 0.0], before=(0, None, 900))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from shutil import rmtree
 
 import pytest
 from benchmarks.neighbours import MARK, Watch, parsed
@@ -12,13 +13,13 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @pytest.fixture
 def proc(tmp_path, monkeypatch):
-    """A machine of processes typed in the test: ``proc(pid, parent, cpu_s)``."""
+    """A machine of processes typed in the test: ``proc(pid, parent, cpu_s)``; ``reaped`` seconds are of children."""
     monkeypatch.setenv(MARK, "the-mark")
 
-    def put(pid, parent, cpu_s, name="name", environ=b"", started=1):
+    def put(pid, parent, cpu_s, name="name", environ=b"", started=1, reaped=0.0):
         folder = tmp_path / str(pid)
         folder.mkdir(exist_ok=True)
-        fields = ["S", parent, *[0] * 9, int(cpu_s * TICKS), 0, 0, 0, *[0] * 4, started, *[0] * 10]
+        fields = ["S", parent, *[0] * 9, int(cpu_s * TICKS), 0, int(reaped * TICKS), 0, *[0] * 4, started, *[0] * 10]
         (folder / "stat").write_text(f"{pid} ({name}) {' '.join(map(str, fields))}\n")
         (folder / "environ").write_bytes(environ)
 
@@ -26,15 +27,19 @@ def proc(tmp_path, monkeypatch):
     return put
 
 
-def others(proc, before, after, seconds=10.0):
-    """What is seen of processes that had ``before`` and have ``after``; we are process 100."""
-    for each in before:
-        proc(*each[:3], **(each[3] if len(each) > 3 else {}))
+def others(proc, before, *later, seconds=10.0, ended=()):
+    """What is seen of processes that had ``before`` and have each of ``later``; we are process 100.
+
+    ``ended`` are the pids of which nothing is there at the last look.
+    """
     watch = Watch(proc.folder, own=100)
-    watch.look(is_first=True)
-    for each in after:
-        proc(*each[:3], **(each[3] if len(each) > 3 else {}))
-    watch.look()
+    for look in (before, *later):
+        if look is later[-1]:
+            for pid in ended:
+                rmtree(proc.folder / str(pid))
+        for each in look:
+            proc(*each[:3], **(each[3] if len(each) > 3 else {}))
+        watch.look(is_first=look is before)
     watch._began, watch._ended = 0.0, seconds
     return watch.seen
 
@@ -77,3 +82,34 @@ def test_two_small_ones_are_loud_together(proc):
 def test_a_pid_that_is_used_again_is_another_process(proc):
     seen = others(proc, [(100, 1, 0), (9, 1, 500.0)], [(9, 1, 1.0, {"started": 77})])
     assert seen.cores == 0.1
+
+
+def test_children_that_no_sample_saw_count_for_whoever_waited_for_them(proc):
+    make = {"name": "make", "reaped": 500.0}
+    seen = others(proc, [(100, 1, 0), (7, 1, 1.0, make)], [(7, 1, 1.0, {**make, "reaped": 506.0})])
+    assert (seen.cores, seen.busiest) == (0.6, "make")
+    assert seen.are_loud
+
+
+def test_ours_that_no_sample_saw_are_ours(proc):
+    seen = others(proc, [(100, 1, 0)], [(100, 1, 1.0, {"reaped": 6.0})])
+    assert (seen.cores, seen.ours_s) == (0.0, 7.0)
+
+
+def test_one_that_ends_counts_once_and_what_it_took_before_not_at_all(proc):
+    # The child took 4 s while it was seen and 1 s more, and had reaped 50 s of its own.
+    before = [(100, 1, 0), (7, 1, 0), (8, 7, 1000.0, {"reaped": 50.0})]
+    then = [(7, 1, 0), (8, 7, 1004.0, {"reaped": 50.0})]
+    seen = others(proc, before, then, [(7, 1, 0, {"reaped": 1055.0})], ended=[8])
+    assert seen.cores == 0.5
+
+
+def test_a_whole_family_that_ends_counts_once(proc):
+    before = [(100, 1, 0), (1, 0, 0), (7, 1, 10.0), (8, 7, 20.0)]
+    seen = others(proc, before, [(1, 0, 0, {"reaped": 32.0})], ended=[7, 8])
+    assert seen.cores == 0.2
+
+
+def test_children_that_nobody_waited_for_take_nothing_off_what_their_parent_took(proc):
+    seen = others(proc, [(100, 1, 0), (7, 1, 0), (8, 7, 90.0)], [(7, 1, 4.0)], ended=[8])
+    assert seen.cores == 0.4
