@@ -104,7 +104,9 @@ TRUE_INCIDENTS = _truth(
 )
 TRUE_EFFECTS = _truth(
     "true_effects",
-    "What a campaign does to a member: spend with it and without it, all other chance being the same.",
+    "What a campaign does to a member: spend with it and without it, all other chance being the same. Spend is what "
+    "the member paid for own orders, those placed twice counted twice. What comes back later is not taken off, and "
+    "what thieves of the account order is not counted; the tier programme counts the same way.",
     ("campaign_id", "member_id"),
     Column(name="campaign_id", kind=Kind.TEXT, says="the campaign"),
     MEMBER_ID,

@@ -69,7 +69,7 @@ class Tills:
         own = self._receipts(orders.member, orders.chance, orders.lines, day.day, is_theft=False)
         thieves = self._thefts(state, day)
         receipts = own.followed_by(thieves) if len(thieves.member) else own
-        again = self._again(receipts, day.day)
+        again = self._again(own, np.flatnonzero(orders.is_placed_again), day.day)
         receipts = receipts.followed_by(again) if len(again.member) else receipts
         return self._schedule(day, receipts)
 
@@ -109,10 +109,8 @@ class Tills:
         lines = fill(story, block.world.catalogue, day.shelf, block.members, member, chance, nothing, nothing)
         return self._receipts(member, chance, lines, day.day, is_theft=True)
 
-    def _again(self, receipts: Receipts, day: int) -> Receipts:
-        """Orders that are honestly placed twice: the same lines again, minutes or hours later."""
-        share = self._block.story.baskets.again_share
-        twice = np.flatnonzero(receipts.chance.happens(share, "again") & ~receipts.is_theft)
+    def _again(self, receipts: Receipts, twice: Ints, day: int) -> Receipts:
+        """The orders at ``twice`` once more: the same lines, minutes or hours later."""
         lines = receipts.lines.take(np.flatnonzero(np.isin(receipts.lines.order, twice)))
         lines = replace(lines, order=np.searchsorted(twice, lines.order), chance=lines.chance.split("again"))
         chance = receipts.chance.take(twice).split("again")
