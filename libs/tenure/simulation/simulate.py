@@ -141,13 +141,12 @@ def _mark(config: SimulateShop, outcome: Outcome | None = None) -> None:
 
 def _tell_ceilings(config: SimulateShop, ceilings: Ceilings) -> None:
     files, calendar = Files(Path(config.folder), 0), Calendar(config)
-    hidden, history = ceilings.given_hidden, ceilings.given_history
-    asked = sorted(hidden)
-    columns = {
-        "as_of": days(np.array([calendar.epoch_days(day) for day in asked])),
-        "members": pa.array([hidden[day].members for day in asked], pa.int64()),
-        "silent": pa.array([hidden[day].silent for day in asked], pa.float64()),
-        "best_auc_given_hidden": pa.array([hidden[day].auc for day in asked], pa.float64()),
-        "best_auc_given_history": pa.array([history[day].auc for day in asked], pa.float64()),
-    }
-    files.tell(TRUE_CEILINGS, config.start, columns)
+    for day, hidden in ceilings.given_hidden.items():
+        columns = {
+            "as_of": days(np.array([calendar.epoch_days(day)])),
+            "members": pa.array([hidden.members], pa.int64()),
+            "silent": pa.array([hidden.silent], pa.float64()),
+            "best_auc_given_hidden": pa.array([hidden.auc], pa.float64()),
+            "best_auc_given_history": pa.array([ceilings.given_history[day].auc], pa.float64()),
+        }
+        files.tell(TRUE_CEILINGS, calendar.date(day), columns)

@@ -22,7 +22,7 @@ TRUTHS = (
     "true_payments",
 )
 NAMES = (*(f"landing/{feed}" for feed in FEEDS), *(f"truth/{name}" for name in TRUTHS))
-SHARED_TOO = (*NAMES, "landing/products", "landing/campaigns", "truth/true_faults")
+SHARED_TOO = (*NAMES, "landing/products", "landing/campaigns", "truth/true_faults", "truth/true_ceilings")
 # Long enough for a randomised and a targeted campaign to be measured, with fraud enough that every table has rows.
 STORY = (
     *("members=60", "days=90", "faults.strength=1"),
