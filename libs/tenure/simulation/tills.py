@@ -14,6 +14,7 @@ from tenure.simulation.calendar import DAY_US, MICROSECONDS
 from tenure.simulation.chance import Chance, Flags, Ints, Places
 from tenure.simulation.landing import Columns, Words, moments
 from tenure.simulation.life import Day
+from tenure.simulation.settings import Story
 from tenure.simulation.state import State
 
 LINES_AN_ORDER = 16  # room for a line's number below its order's
@@ -55,6 +56,11 @@ class GoodsBack(Aligned):
     units: Ints
     paid_minor: Ints
     store: Ints
+
+
+def is_taken_over(story: Story, chance: Chance, day: int) -> Flags:
+    """Whether somebody takes the accounts (n,) of members over on a day."""
+    return chance.happens(story.fraud.takeover_a_day, "taken over", day)
 
 
 class Tills:
@@ -102,8 +108,7 @@ class Tills:
         block, story = self._block, self._block.story
         is_open = (block.members.joined <= day.day) & ~block.members.is_tester
         is_open[day.orders.member] = False
-        stolen = block.members.chance.happens(story.fraud.takeover_a_day, "taken over", day.day)
-        member = np.flatnonzero(stolen & is_open)
+        member = np.flatnonzero(is_open & is_taken_over(story, block.members.chance, day.day))
         chance = block.members.chance.take(member).split("theft", day.day)
         nothing = np.zeros(len(member))
         lines = fill(story, block.world.catalogue, day.shelf, block.members, member, chance, nothing, nothing)

@@ -16,6 +16,7 @@ TRUTHS = (
     "true_members",
     "true_tastes",
     "true_states",
+    "true_outcomes",
     "true_leavers",
     "true_incidents",
     "true_effects",

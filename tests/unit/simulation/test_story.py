@@ -188,6 +188,17 @@ def test_the_world_that_came_true_is_the_landed_one(shop: Path) -> None:
     assert np.allclose(landed, told)
 
 
+def test_outcomes_are_told_of_who_placed_no_order_in_the_horizon(tmp_path: Path) -> None:
+    simulate(small_shop(tmp_path, "members=200", "days=60", "feeds=[orders]", "fraud.takeover_a_day=0.01"))
+    outcomes = table(tmp_path / "truth", "true_outcomes").to_pandas()
+    assert set(outcomes.as_of.astype(str)) == {"2025-01-29"}  # day 28; the horizon of day 42 ends after day 60
+    lines = table(tmp_path / "landing", "orders").to_pandas()
+    exported = lines[~lines.is_return].exported_on.astype(str)
+    ordered = lines.loc[exported[(exported >= "2025-01-29") & (exported < "2025-02-26")].index].member
+    assert set(outcomes[~outcomes.no_order].member_id) == set(ordered) & set(outcomes.member_id)
+    assert 20 < outcomes.no_order.sum() < len(outcomes) - 20
+
+
 def test_an_order_placed_twice_is_paid_twice_in_every_account(tmp_path: Path) -> None:
     def first_day(again_share: float) -> State:
         story = small_shop(tmp_path, f"baskets.again_share={again_share}")
