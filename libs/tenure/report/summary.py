@@ -8,7 +8,7 @@ from typing import Any
 from tenure.lifecycle.stages import STAGES
 from tenure.report.facts import Facts
 from tenure.report.judged import Judged
-from tenure.report.truth.churn import BestChurn
+from tenure.report.truth.churn import BestChurn, TrueEvent
 from tenure.report.truth.cleaning import JudgedRule
 from tenure.report.truth.stages import TrueStages
 from tenure.report.truth.tastes import TrueTastes
@@ -122,8 +122,18 @@ def _best_churn(best: BestChurn, churn: Judged) -> dict[str, Any]:
         "rows_judged": best.of,
         "best_roc_auc_given_history": best.given_history,
         "roc_auc_as_it_went": best.scores,
+        "true_event": _true_event(best.event) if best.event else None,
         "reached": best.reached(auc.value) if auc else None,
         "reached_given_history": best.reached(auc.value, best.given_history) if auc else None,
+    }
+
+
+def _true_event(event: TrueEvent) -> dict[str, Any]:
+    """Of the event that the bounds are of, which the label nearly is."""
+    return {
+        **{name: value for name, value in asdict(event).items() if name != "scores"},
+        "differ": event.differ,
+        "roc_auc": event.scores,
     }
 
 

@@ -16,7 +16,7 @@ from tenure.report.sections.churn import SCORERS
 from tenure.report.sections.recommendations import RECOMMENDERS
 from tenure.report.truth import churn as best
 from tenure.report.truth import cleaning as rules
-from tenure.report.truth.churn import BestChurn
+from tenure.report.truth.churn import BestChurn, TrueEvent
 from tenure.report.truth.cleaning import CleanRows, JudgedRule, Overlap, TrueCleaning
 from tenure.report.truth.stages import TrueStages
 from tenure.report.truth.tastes import TrueTastes
@@ -153,7 +153,20 @@ def _churn_card(model: Judged, found: BestChurn) -> str:
             f" Ours goes <b>{share(found.reached(own.value), 1)}</b> of the way from chance to the first (the goal is "
             f"{share(best.GOAL)}), and {share(found.reached(own.value, found.given_history), 1)} of that to the second."
         )
+    if found.event:
+        note += _event(found.event)
     return card("Who is about to leave, beside the best possible", compare(bars, low=0.5), note)
+
+
+def _event(event: TrueEvent) -> str:
+    """What the bars are of, and by how much the label is another event."""
+    own = f" On the true event ours reaches {rank(event.scores['model'])}." if "model" in event.scores else ""
+    return (
+        " The two bounds are of whether an order is placed at all. The label that models learn asks for a visit of "
+        f"which something is still kept today; it differs in {share(event.differ, 1)} of {count(event.rows)} "
+        f"questions: {count(event.silent_by_label_alone)} ordered and are labelled silent, "
+        f"{count(event.silent_in_truth_alone)} the other way round.{own}"
+    )
 
 
 def _tastes_card(tastes: TrueTastes) -> str:
