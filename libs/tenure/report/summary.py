@@ -107,12 +107,17 @@ def _rule(rule: JudgedRule) -> dict[str, Any]:
     told = {
         "separable": rule.separable,
         "injected": rule.injected,
+        "false_positives": rule.false_positives,
         "precision": rule.precision,
         "recall": rule.recall,
         "goal_met": rule.is_met,
     }
     overlap = rule.overlap
-    return told if overlap is None else {**told, "f1": rule.f1, "best_f1": overlap.best, "f1_of_best": rule.of_best}
+    if overlap is None:
+        return told
+    recall, precision = overlap.best_at
+    best = {"best_f1": overlap.best, "best_precision": precision, "best_recall": recall}
+    return {**told, "f1": rule.f1, **best, "f1_of_best": rule.of_best}
 
 
 def _best_churn(best: BestChurn, churn: Judged) -> dict[str, Any]:

@@ -224,9 +224,13 @@ def test_the_summary_tells_the_truth_s_figures(found: Facts) -> None:
     told = json.loads(json.dumps(summary(found)))["truth"]
     assert told["best_roc_auc"] == found.truth.churn.given_hidden
     assert told["cleaning"]["product_unknown"] == {
-        "separable": True, "injected": 2, "precision": 1.0, "recall": 0.5, "goal_met": False,
+        "separable": True, "injected": 2, "false_positives": 0, "precision": 1.0, "recall": 0.5, "goal_met": False,
     }  # fmt: skip
-    assert told["cleaning"]["quantity_beyond_reason"]["f1_of_best"] == 0.5
+    of_units = told["cleaning"]["quantity_beyond_reason"]
+    assert (of_units["precision"], of_units["recall"], of_units["f1_of_best"]) == (0.5, 0.5, 0.5)
+    assert (of_units["best_precision"], of_units["best_recall"], of_units["best_f1"]) == (1.0, 1.0, 1.0)
+    assert of_units["false_positives"] == 1  # 40 honest units
+    assert told["clean_rows"]["taken"] == {"exact_duplicate": 1, "taken_back_same_day": 1}
     assert told["stages"] == {
         "as_of": str(AS_OF),
         "accuracy": 0.75,

@@ -54,6 +54,7 @@ def _cleaning_cards(cleaning: TrueCleaning) -> str:
         ("rule", ""),
         ("what was done to the rows", "says"),
         ("rows", "n"),
+        ("other rows it touched", "n"),
         ("was wrong, of what it took", "n"),
         ("found, of what was wrong", "n"),
         ("goal", "n"),
@@ -72,6 +73,7 @@ def _rule_row(rule: JudgedRule) -> Sequence[str]:
         f"<code>{escape(rule.rule)}</code>",
         listed(title(fault) for fault in rule.faults),
         count(rule.injected),
+        count(rule.false_positives),
         share(rule.precision, 1),
         share(rule.recall, 1),
         met,
@@ -125,9 +127,10 @@ def _overlap_card(rule: JudgedRule, overlap: Overlap) -> str:
     frame = svg.Frame(x=svg.share_axis("of what was wrong, found"), y=svg.share_axis())
     chart = svg.lines(frame, [curve, *at], says=f"precision by recall of {rule.rule}")
     note = (
-        f"By {escape(overlap.says)}. Precision and recall together (F1) come to {rank(rule.f1)}; the best that this "
-        f"could do for who knows the truth is {rank(overlap.best)}. The shipped limit is worth "
-        f"<b>{share(rule.of_best or 0)}</b> of it."
+        f"By {escape(overlap.says)}. The shipped limit has a precision of {share(rule.precision, 1)} and a recall of "
+        f"{share(rule.recall, 1)}, together (F1) {rank(rule.f1)}. The best that this could do for who knows the truth "
+        f"has {share(overlap.best_at[1], 1)} and {share(overlap.best_at[0], 1)}, together {rank(overlap.best)}; the "
+        f"shipped limit is worth <b>{share(rule.of_best or 0)}</b> of it."
     )
     return card(title(rule.rule).capitalize(), legend((_CURVE, _SHIPPED, _BEST)) + chart, note)
 
