@@ -87,6 +87,27 @@ def test_the_largest_partition_is_no_part_of_the_story(shop: Path, tmp_path: Pat
     assert_same(shop, tmp_path, quick, before="2025-01-31")
 
 
+def test_nights_hold_the_last_days_and_landing_the_others(shop: Path, tmp_path: Path) -> None:
+    simulate(small_shop(tmp_path, *STORY, "nights=3"))
+    nights = sorted(path.name for path in (tmp_path / "nights").iterdir())
+    assert nights == ["2025-03-29", "2025-03-30", "2025-03-31"]
+    for feed in FEEDS:
+        landed = rows(tmp_path, f"landing/{feed}")
+        assert landed == rows(shop, f"landing/{feed}", before="2025-03-29"), feed
+        by_night = [row for night in nights for row in rows(tmp_path, f"nights/{night}/{feed}")]
+        assert landed + by_night == rows(shop, f"landing/{feed}"), feed
+
+
+def test_a_night_is_laid_out_as_the_source_expects(tmp_path: Path) -> None:
+    simulate(small_shop(tmp_path, "days=20", "nights=1", "feeds=[orders]"))
+    assert [*(tmp_path / "nights" / "2025-01-20").glob("orders/*/*.parquet")]
+
+
+def test_there_are_fewer_nights_than_days(tmp_path: Path) -> None:
+    with pytest.raises(WrongInput, match="nights must be less than days"):
+        small_shop(tmp_path, "days=20", "nights=20")
+
+
 def test_another_seed_tells_another_story(shop: Path, tmp_path: Path) -> None:
     simulate(small_shop(tmp_path, *STORY, "days=20", "seed=2"))
     theirs = rows(tmp_path, "landing/orders")
