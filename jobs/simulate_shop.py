@@ -29,7 +29,6 @@ def run(config: SimulateShop) -> None:
     outcome = simulate(config)
     for feed, rows in sorted(outcome.rows.items()):
         print(f"{feed:>16} {rows:>12,} rows")
-    print(f"{outcome.landed:,} rows landed in {outcome.seconds:.1f} s, {outcome.landed / outcome.seconds:,.0f} rows/s")
     for day, ceiling in sorted(outcome.ceilings.given_hidden.items()):
         history = outcome.ceilings.given_history[day]
         share = ceiling.silent / max(ceiling.members, 1)
@@ -42,6 +41,7 @@ def run(config: SimulateShop) -> None:
             f"{campaign_id(number)}: addressed {campaign.treated:,} of {campaign.members:,}, who spent"
             f" {campaign.naive:+.2f} {config.currency} by the others; the campaign did {campaign.true:+.2f} a member"
         )
+    print(outcome.speed)
 
 
 if __name__ == "__main__":

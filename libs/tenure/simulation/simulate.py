@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import resource
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -35,22 +37,33 @@ _MARK = "simulation.json"
 
 @dataclass
 class Outcome:
-    """What was written: rows by feed and truth table, the best that could be known, what each campaign did."""
+    """What was written: rows by feed and truth table, the best that could be known, what each campaign did. It took
+    ``seconds``, and ``peak_bytes`` of memory in the process that took most."""
 
     rows: Counter[str] = field(default_factory=Counter)
     ceilings: Ceilings = field(default_factory=Ceilings)
     comparisons: dict[int, Comparison] = field(default_factory=dict)
     seconds: float = 0.0
+    peak_bytes: int = 0
 
     def add(self, other: Outcome) -> None:
         self.rows.update(other.rows)
         self.ceilings.add(other.ceilings)
+        self.peak_bytes = max(self.peak_bytes, other.peak_bytes)
         for number, comparison in other.comparisons.items():
             self.comparisons.setdefault(number, Comparison()).add(comparison)
 
     @property
     def landed(self) -> int:
         return sum(self.rows[feed] for feed in FEEDS)
+
+    @property
+    def speed(self) -> str:
+        rate, peak = self.landed / self.seconds, self.peak_bytes / 2**20
+        return (
+            f"{self.landed:,} rows of all feeds landed in {self.seconds:.1f} s, {rate:,.0f} rows/s;"
+            f" at most {peak:,.0f} MiB of memory in one process"
+        )
 
 
 def simulate(config: SimulateShop) -> Outcome:
@@ -97,7 +110,8 @@ def simulate_members(config: SimulateShop, numbers: Ints, partition: int) -> Out
         teller.tell(state, day, new)
         truthteller.after(state, before, day, new)
     truthteller.before(state, config.days)
-    return Outcome(Counter(files.rows), truthteller.ceilings, truthteller.comparisons)
+    told = truthteller.ceilings, truthteller.comparisons
+    return Outcome(Counter(files.rows), *told, peak_bytes=_peak_bytes())
 
 
 def _partitions(config: SimulateShop) -> Iterator[Outcome]:
@@ -111,6 +125,12 @@ def _partitions(config: SimulateShop) -> Iterator[Outcome]:
     with ProcessPoolExecutor(config.processes, mp_context=context, initializer=_one_thread) as pool:
         count = range(len(blocks))
         yield from pool.map(simulate_members, [config] * len(blocks), blocks, count)
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process ever held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
 def _one_thread() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.simulation.small_shop import rows, small_shop, table
 
 from tenure.errors import WrongInput
-from tenure.simulation.simulate import partitions, simulate, simulate_members
+from tenure.simulation.simulate import Outcome, partitions, simulate, simulate_members
 
 FEEDS = ("members", "orders", "touches", "controls", "events", "payments", "chargebacks", "messages", "consents")
 TRUTHS = (
@@ -106,6 +106,13 @@ def test_a_night_is_laid_out_as_the_source_expects(tmp_path: Path) -> None:
 def test_there_are_fewer_nights_than_days(tmp_path: Path) -> None:
     with pytest.raises(WrongInput, match="nights must be less than days"):
         small_shop(tmp_path, "days=20", "nights=20")
+
+
+def test_the_peak_is_that_of_the_largest_process() -> None:
+    whole = Outcome(peak_bytes=5)
+    for part in (Outcome(peak_bytes=9), Outcome(peak_bytes=7)):
+        whole.add(part)
+    assert whole.peak_bytes == 9
 
 
 def test_another_seed_tells_another_story(shop: Path, tmp_path: Path) -> None:
