@@ -101,20 +101,26 @@ SEPARABLE = {
     *("missing_product_id", "missing_quantity", "missing_paid_minor", "missing_occurred_at", "return_without_sale"),
 }
 
+OVERLAPPING = {"quantity_beyond_reason", "near_duplicate", "clock_wrong"}
+
 
 def test_a_simulated_shop_is_held_against_its_truth(simulated: Path) -> None:
     told = json.loads((simulated / "summary.json").read_text())["truth"]
     assert 0.9 < told["best_roc_auc"] < 1
     assert {name for name, rule in told["cleaning"].items() if rule["separable"]} == SEPARABLE
-    assert set(told["cleaning"]) - SEPARABLE == {"quantity_beyond_reason", "near_duplicate", "clock_wrong"}
+    assert set(told["cleaning"]) - SEPARABLE == OVERLAPPING
     for name in SEPARABLE:
         rule = told["cleaning"][name]
         assert rule["injected"] > 0
-        assert min(rule["precision"], rule["recall"]) >= 0.95, (name, rule)  # of few rows
+        goal = 0.99 if rule["injected"] >= 200 else 0.95  # of few rows one or two are more than the goal leaves
+        assert min(rule["precision"], rule["recall"]) >= goal, (name, rule)
+    for name in OVERLAPPING:
+        assert told["cleaning"][name]["f1_of_best"] >= 0.9, (name, told["cleaning"][name])
     assert told["clean_rows"]["lost"] == 0
     assert told["clean_rows"]["late"] > 0
     assert set(told["clean_rows"]["late_taken"]) <= {"taken_back_same_day"}  # a sale and its return, late or not
     assert 0.5 < told["stages"]["accuracy"] < 1
+    assert 0 <= told["churn"]["true_event"]["differ"] < 0.1
     assert 0 < told["taste_ndcg_at_10"] < 1
     assert '<section id="truth">' in (simulated / "report.html").read_text()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,9 +31,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = simulate_shop(
         *("--members", "300", "--days", "90", "--start", "2025-03-01", "--seed", "5", "--faults"),
         *("--set", f"folder={folder}", "--set", "fraud.takeover_a_day=0.002"),
+        *("--set", "truth.first_as_of=56"),  # so that its horizon ends in time
     )
     assert run.returncode == 0, run.stderr
     assert "best AUC" in run.stdout
+    last = run.stdout.splitlines()[-1]
+    assert re.fullmatch(
+        r"[\d,]+ rows of all feeds landed in [\d.]+ s, [\d,]+ rows/s; at most [\d,]+ MiB of memory in one process", last
+    ), last
     return folder
 
 

@@ -66,6 +66,18 @@ TRUE_STATES = _truth(
     _share("no_order_given_hidden", "chance of no order in the horizon for who also knows who has left"),
     _share("no_order_given_history", "chance of no order in the horizon given all traits and all orders"),
 )
+TRUE_OUTCOMES = _truth(
+    "true_outcomes",
+    "Whether a member of true_states ordered in the horizon after an as_of; told once it has passed.",
+    ("member_id", "as_of"),
+    MEMBER_ID,
+    _AS_OF,
+    Column(
+        name="no_order",
+        kind=Kind.FLAG,
+        says="whether no order was placed; one that came back counts, and so does one by who took the account over",
+    ),
+)
 TRUE_CEILINGS = _truth(
     "true_ceilings",
     "The best expected ROC AUC of 'no order in the horizon' among members at risk, by what is known.",
@@ -104,7 +116,9 @@ TRUE_INCIDENTS = _truth(
 )
 TRUE_EFFECTS = _truth(
     "true_effects",
-    "What a campaign does to a member: spend with it and without it, all other chance being the same.",
+    "What a campaign does to a member: spend with it and without it, all other chance being the same. Spend is what "
+    "the member paid for own orders, those placed twice counted twice. What comes back later is not taken off, and "
+    "what thieves of the account order is not counted; the tier programme counts the same way.",
     ("campaign_id", "member_id"),
     Column(name="campaign_id", kind=Kind.TEXT, says="the campaign"),
     MEMBER_ID,
@@ -141,6 +155,7 @@ TRUTH_TABLES = (
     TRUE_MEMBERS,
     TRUE_TASTES,
     TRUE_STATES,
+    TRUE_OUTCOMES,
     TRUE_CEILINGS,
     TRUE_LEAVERS,
     TRUE_INCIDENTS,

@@ -8,7 +8,7 @@ from typing import Any
 from tenure.lifecycle.stages import STAGES
 from tenure.report.facts import Facts
 from tenure.report.judged import Judged
-from tenure.report.truth.churn import BestChurn
+from tenure.report.truth.churn import BestChurn, TrueEvent
 from tenure.report.truth.cleaning import JudgedRule
 from tenure.report.truth.stages import TrueStages
 from tenure.report.truth.tastes import TrueTastes
@@ -107,12 +107,17 @@ def _rule(rule: JudgedRule) -> dict[str, Any]:
     told = {
         "separable": rule.separable,
         "injected": rule.injected,
+        "false_positives": rule.false_positives,
         "precision": rule.precision,
         "recall": rule.recall,
         "goal_met": rule.is_met,
     }
     overlap = rule.overlap
-    return told if overlap is None else {**told, "f1": rule.f1, "best_f1": overlap.best, "f1_of_best": rule.of_best}
+    if overlap is None:
+        return told
+    recall, precision = overlap.best_at
+    best = {"best_f1": overlap.best, "best_precision": precision, "best_recall": recall}
+    return {**told, "f1": rule.f1, **best, "f1_of_best": rule.of_best}
 
 
 def _best_churn(best: BestChurn, churn: Judged) -> dict[str, Any]:
@@ -122,8 +127,18 @@ def _best_churn(best: BestChurn, churn: Judged) -> dict[str, Any]:
         "rows_judged": best.of,
         "best_roc_auc_given_history": best.given_history,
         "roc_auc_as_it_went": best.scores,
+        "true_event": _true_event(best.event) if best.event else None,
         "reached": best.reached(auc.value) if auc else None,
         "reached_given_history": best.reached(auc.value, best.given_history) if auc else None,
+    }
+
+
+def _true_event(event: TrueEvent) -> dict[str, Any]:
+    """Of the event that the bounds are of, which the label nearly is."""
+    return {
+        **{name: value for name, value in asdict(event).items() if name != "scores"},
+        "differ": event.differ,
+        "roc_auc": event.scores,
     }
 
 

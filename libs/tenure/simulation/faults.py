@@ -30,7 +30,8 @@ KINDS = (
     *("broken_encoding", "late_file", "clock_skew", "unknown_member", "unknown_product", "return_without_sale"),
 )
 _SEPARABLE = frozenset(KINDS) - {"near_duplicate", "out_of_range", "clock_skew", "late_file"}
-_TEXTS = ("units", "amount", "discount", "coupon", "sold_at", "store")  # columns that a fault may leave unreadable
+# Columns in which a fault may put another text; in a small catalogue "sku" would come as a dictionary otherwise.
+_TEXTS = ("sku", "units", "amount", "discount", "coupon", "sold_at", "store")
 _MISSING = {"sku": "product_id", "units": "quantity", "amount": "paid_minor", "sold_at": "occurred_at"}
 _GARBLED = ("�", "Ã¶", "Ã©")
 _JUNK = {
@@ -322,7 +323,7 @@ class _Day:
         amount = np.round(units * self._shelf.prices[product], 2)
         stray = _with(self._at(places), "export_id", pa.array(ids))
         stray = _with(stray, "order_no", pc.add(stray["order_no"], _STRAY_ORDER))
-        stray = _with(stray, "sku", self._block.product_ids.at(product))
+        stray = _with(stray, "sku", _text(self._block.product_ids.at(product)))
         stray = _with(stray, "units", _text(pa.array(-units.astype(np.int64))))
         stray = _with(stray, "amount", _text(pa.array(-amount)))
         for nothing_off in ("discount", "coupon"):

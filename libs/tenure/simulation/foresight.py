@@ -77,23 +77,25 @@ def _all(n: int, value: bool) -> Flags:
 
 
 _BINS = 1 << 14
+_ONE = 1 << 30  # chances are added up in such parts: whole numbers make the same sum in any order of the members
 
 
 class Ceiling:
     """The expected ROC AUC of the true chances themselves, when every outcome is drawn by its own chance.
 
     No score of the same members has a higher expectation: it orders pairs by their likelihood ratio (Neyman and
-    Pearson 1933). Chances are counted in bins, so that parts can be added up in little memory; ties count a half, and a
-    pair is two different members.
+    Pearson 1933). Chances are counted in bins, so that parts can be added up in little memory and in any order; ties
+    count a half, and a pair is two different members.
     """
 
     def __init__(self) -> None:
-        self.sums = np.zeros((4, _BINS))  # members, silent, talking, silent times talking
+        self.sums = np.zeros((3, _BINS), dtype=np.int64)  # members; silent, silent times talking in parts of one
 
     def add(self, chance: Floats) -> None:
         place = np.minimum((chance * _BINS).astype(np.int64), _BINS - 1)
-        for row, weight in enumerate((np.ones(len(chance)), chance, 1.0 - chance, chance * (1.0 - chance))):
-            self.sums[row] += np.bincount(place, weight, minlength=_BINS)
+        self.sums[0] += np.bincount(place, minlength=_BINS)
+        for row, weight in ((1, chance), (2, chance * (1.0 - chance))):
+            np.add.at(self.sums[row], place, np.rint(weight * _ONE).astype(np.int64))
 
     @property
     def members(self) -> int:
@@ -101,12 +103,13 @@ class Ceiling:
 
     @property
     def silent(self) -> float:
-        return float(self.sums[1].sum())
+        return float(self.sums[1].sum() / _ONE)
 
     @property
     def auc(self) -> float:
         """0.5 where there is no pair to order."""
-        _, silent, talking, both = self.sums
+        members, silent, both = self.sums[0], self.sums[1] / _ONE, self.sums[2] / _ONE
+        talking = members - silent
         below = np.cumsum(talking) - talking
         right = float(np.sum(silent * below) + 0.5 * np.sum(silent * talking - both))
         pairs = float(silent.sum() * talking.sum() - both.sum())

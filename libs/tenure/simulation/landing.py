@@ -19,19 +19,24 @@ from tenure.lake.schema import arrow
 from tenure.simulation.chance import Places
 
 Columns: TypeAlias = dict[str, pa.Array]
-LANDING, TRUTH = "landing", "truth"
+LANDING, NIGHTS, TRUTH = "landing", "nights", "truth"
 
 
 class Files:
-    """Where one partition's rows go. Counts what it wrote, by feed."""
+    """Where one partition's rows go. Counts what it wrote, by feed. From ``first_night`` on, what lands on a day goes
+    to a landing folder of that day's own."""
 
-    def __init__(self, folder: str | Path, partition: int, format: str = "parquet") -> None:
+    def __init__(
+        self, folder: str | Path, partition: int, format: str = "parquet", first_night: date = date.max
+    ) -> None:
         self._folder, self._partition, self._format = Path(folder), partition, format
+        self._first_night = first_night
         self.rows: dict[str, int] = {}
 
     def land(self, feed: str, day: date, columns: Mapping[str, pa.Array]) -> None:
         """Writes the day's rows of a feed; nothing where there are none. A rerun replaces the file."""
-        self._write(self._folder / LANDING / feed / day.isoformat(), feed, pa.table(dict(columns)), self._format)
+        landing = Path(NIGHTS, day.isoformat()) if day >= self._first_night else Path(LANDING)
+        self._write(self._folder / landing / feed / day.isoformat(), feed, pa.table(dict(columns)), self._format)
 
     def tell(self, table: Table, day: date, columns: Mapping[str, pa.Array]) -> None:
         """Writes rows of a truth table, held to its contract; nothing where there are none."""

@@ -39,11 +39,13 @@ class Orders:
     lines: Lines
     fate: Fates
     has_coupon: Flags
+    is_placed_again: Flags  # the same lines honestly bought twice, minutes or hours later
 
     @property
     def paid_minor(self) -> Ints:
-        """(n,)"""
-        return np.bincount(self.lines.order, self.lines.paid_minor, minlength=len(self.member)).astype(np.int64)
+        """(n,), of both where an order is placed again."""
+        once = np.bincount(self.lines.order, self.lines.paid_minor, minlength=len(self.member)).astype(np.int64)
+        return once * (1 + self.is_placed_again)
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ class Life:
         off = np.array([level.discount for level in self.story.tiers.levels])[state.tier[owner]]
         lines = fill(self.story, self.world.catalogue, shelf, self.members, owner, chance, off, coupon)
         fate = incidents.fates(self.story, self.members, owner, chance, lines, day)
-        orders = Orders(owner, chance, lines, fate, redeems)
+        again = chance.happens(self.story.baskets.again_share, "again")
+        orders = Orders(owner, chance, lines, fate, redeems, again)
         self._remember(state, day, orders)
         return orders
 

@@ -308,11 +308,13 @@ FEEDS = (
 
 
 class SimulateShop(Story):
-    """``members`` numbers those who ever join; ``partitions`` cuts them into blocks, one after the other in memory."""
+    """``members`` numbers those who ever join; ``partitions`` cuts them into blocks, one after the other in memory. The
+    last ``nights`` days land in a folder of their own each."""
 
     folder: str
     members: int = Field(gt=0)
     days: int = Field(gt=0)
+    nights: int = Field(ge=0)
     format: Literal["parquet", "csv", "json"]
     feeds: tuple[str, ...]
     partitions: int | None = Field(default=None, gt=0)
@@ -325,4 +327,10 @@ class SimulateShop(Story):
     def _sales_before_returns(self) -> SimulateShop:
         if self.faults.late_day_most_days >= self.returns.after_days:
             raise ValueError("faults.late_day_most_days must be less than returns.after_days: a sale lands first")
+        return self
+
+    @model_validator(mode="after")
+    def _days_before_nights(self) -> SimulateShop:
+        if self.nights >= self.days:
+            raise ValueError("nights must be less than days: they follow on what landed before")
         return self

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import resource
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -35,22 +37,33 @@ _MARK = "simulation.json"
 
 @dataclass
 class Outcome:
-    """What was written: rows by feed and truth table, the best that could be known, what each campaign did."""
+    """What was written: rows by feed and truth table, the best that could be known, what each campaign did. It took
+    ``seconds``, and ``peak_bytes`` of memory in the process that took most."""
 
     rows: Counter[str] = field(default_factory=Counter)
     ceilings: Ceilings = field(default_factory=Ceilings)
     comparisons: dict[int, Comparison] = field(default_factory=dict)
     seconds: float = 0.0
+    peak_bytes: int = 0
 
     def add(self, other: Outcome) -> None:
         self.rows.update(other.rows)
         self.ceilings.add(other.ceilings)
+        self.peak_bytes = max(self.peak_bytes, other.peak_bytes)
         for number, comparison in other.comparisons.items():
             self.comparisons.setdefault(number, Comparison()).add(comparison)
 
     @property
     def landed(self) -> int:
         return sum(self.rows[feed] for feed in FEEDS)
+
+    @property
+    def speed(self) -> str:
+        rate, peak = self.landed / self.seconds, self.peak_bytes / 2**20
+        return (
+            f"{self.landed:,} rows of all feeds landed in {self.seconds:.1f} s, {rate:,.0f} rows/s;"
+            f" at most {peak:,.0f} MiB of memory in one process"
+        )
 
 
 def simulate(config: SimulateShop) -> Outcome:
@@ -82,7 +95,8 @@ def simulate_members(config: SimulateShop, numbers: Ints, partition: int) -> Out
     world = World(config)
     block = Block(world, members(config, world.catalogue, numbers))
     life = Life(world, block.members)
-    files = Files(config.folder, partition, config.format)
+    first_night = world.calendar.date(config.days - config.nights)
+    files = Files(config.folder, partition, config.format, first_night)
     teller = Teller(block, files, config)
     truthteller = Truthteller(block, life, files, config.truth, config.days - 1)
     state = life.fresh()
@@ -96,7 +110,8 @@ def simulate_members(config: SimulateShop, numbers: Ints, partition: int) -> Out
         teller.tell(state, day, new)
         truthteller.after(state, before, day, new)
     truthteller.before(state, config.days)
-    return Outcome(Counter(files.rows), truthteller.ceilings, truthteller.comparisons)
+    told = truthteller.ceilings, truthteller.comparisons
+    return Outcome(Counter(files.rows), *told, peak_bytes=_peak_bytes())
 
 
 def _partitions(config: SimulateShop) -> Iterator[Outcome]:
@@ -110,6 +125,12 @@ def _partitions(config: SimulateShop) -> Iterator[Outcome]:
     with ProcessPoolExecutor(config.processes, mp_context=context, initializer=_one_thread) as pool:
         count = range(len(blocks))
         yield from pool.map(simulate_members, [config] * len(blocks), blocks, count)
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process ever held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
 def _one_thread() -> None:
@@ -141,13 +162,12 @@ def _mark(config: SimulateShop, outcome: Outcome | None = None) -> None:
 
 def _tell_ceilings(config: SimulateShop, ceilings: Ceilings) -> None:
     files, calendar = Files(Path(config.folder), 0), Calendar(config)
-    hidden, history = ceilings.given_hidden, ceilings.given_history
-    asked = sorted(hidden)
-    columns = {
-        "as_of": days(np.array([calendar.epoch_days(day) for day in asked])),
-        "members": pa.array([hidden[day].members for day in asked], pa.int64()),
-        "silent": pa.array([hidden[day].silent for day in asked], pa.float64()),
-        "best_auc_given_hidden": pa.array([hidden[day].auc for day in asked], pa.float64()),
-        "best_auc_given_history": pa.array([history[day].auc for day in asked], pa.float64()),
-    }
-    files.tell(TRUE_CEILINGS, config.start, columns)
+    for day, hidden in ceilings.given_hidden.items():
+        columns = {
+            "as_of": days(np.array([calendar.epoch_days(day)])),
+            "members": pa.array([hidden.members], pa.int64()),
+            "silent": pa.array([hidden.silent], pa.float64()),
+            "best_auc_given_hidden": pa.array([hidden.auc], pa.float64()),
+            "best_auc_given_history": pa.array([ceilings.given_history[day].auc], pa.float64()),
+        }
+        files.tell(TRUE_CEILINGS, calendar.date(day), columns)

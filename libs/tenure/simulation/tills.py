@@ -14,6 +14,7 @@ from tenure.simulation.calendar import DAY_US, MICROSECONDS
 from tenure.simulation.chance import Chance, Flags, Ints, Places
 from tenure.simulation.landing import Columns, Words, moments
 from tenure.simulation.life import Day
+from tenure.simulation.settings import Story
 from tenure.simulation.state import State
 
 LINES_AN_ORDER = 16  # room for a line's number below its order's
@@ -57,6 +58,11 @@ class GoodsBack(Aligned):
     store: Ints
 
 
+def is_taken_over(story: Story, chance: Chance, day: int) -> Flags:
+    """Whether somebody takes the accounts (n,) of members over on a day."""
+    return chance.happens(story.fraud.takeover_a_day, "taken over", day)
+
+
 class Tills:
     def __init__(self, block: Block) -> None:
         self._block = block
@@ -69,7 +75,7 @@ class Tills:
         own = self._receipts(orders.member, orders.chance, orders.lines, day.day, is_theft=False)
         thieves = self._thefts(state, day)
         receipts = own.followed_by(thieves) if len(thieves.member) else own
-        again = self._again(receipts, day.day)
+        again = self._again(own, np.flatnonzero(orders.is_placed_again), day.day)
         receipts = receipts.followed_by(again) if len(again.member) else receipts
         return self._schedule(day, receipts)
 
@@ -102,17 +108,14 @@ class Tills:
         block, story = self._block, self._block.story
         is_open = (block.members.joined <= day.day) & ~block.members.is_tester
         is_open[day.orders.member] = False
-        stolen = block.members.chance.happens(story.fraud.takeover_a_day, "taken over", day.day)
-        member = np.flatnonzero(stolen & is_open)
+        member = np.flatnonzero(is_open & is_taken_over(story, block.members.chance, day.day))
         chance = block.members.chance.take(member).split("theft", day.day)
         nothing = np.zeros(len(member))
         lines = fill(story, block.world.catalogue, day.shelf, block.members, member, chance, nothing, nothing)
         return self._receipts(member, chance, lines, day.day, is_theft=True)
 
-    def _again(self, receipts: Receipts, day: int) -> Receipts:
-        """Orders that are honestly placed twice: the same lines again, minutes or hours later."""
-        share = self._block.story.baskets.again_share
-        twice = np.flatnonzero(receipts.chance.happens(share, "again") & ~receipts.is_theft)
+    def _again(self, receipts: Receipts, twice: Ints, day: int) -> Receipts:
+        """The orders at ``twice`` once more: the same lines, minutes or hours later."""
         lines = receipts.lines.take(np.flatnonzero(np.isin(receipts.lines.order, twice)))
         lines = replace(lines, order=np.searchsorted(twice, lines.order), chance=lines.chance.split("again"))
         chance = receipts.chance.take(twice).split("again")

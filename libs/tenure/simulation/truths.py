@@ -21,6 +21,7 @@ from tenure.simulation.members import LOST_CAUSE, NOBODY, member_id
 from tenure.simulation.registers import campaign_id
 from tenure.simulation.settings import CAUSES, RESPONSES, Truths
 from tenure.simulation.state import FADED, NEVER, State
+from tenure.simulation.tills import is_taken_over
 
 _STAGES = Words([*stages.STAGES])
 
@@ -59,9 +60,10 @@ class Truthteller:
     def before(self, state: State, day: int) -> None:
         """What is true as of a day, before anything happens on it."""
         self._tell_effects(state, day)
-        since = day - self._asked.first_as_of
-        if since >= 0 and since % self._asked.every_days == 0:
+        if self._is_asked(day):
             self._tell_states(state, day)
+        if self._is_asked(day - self._asked.horizon_days):
+            self._tell_outcomes(state, day - self._asked.horizon_days, day)
 
     def after(self, state: State, before: State | None, day: Day, new: Ints) -> None:
         """What a day brought. ``state`` is the one after it, ``before`` the one before it where a campaign starts."""
@@ -73,9 +75,33 @@ class Truthteller:
         if before is not None and day.campaign is not None:
             self._measure(before, day.campaign, day.day)
 
+    def _is_asked(self, day: int) -> bool:
+        since = day - self._asked.first_as_of
+        return since >= 0 and since % self._asked.every_days == 0
+
+    def _known(self, day: int) -> Ints:
+        """Places of the members of whom states are told."""
+        members = self._block.members
+        return np.flatnonzero((members.joined < day) & ~members.is_tester)
+
+    def _tell_outcomes(self, state: State, as_of: int, day: int) -> None:
+        """Who has not ordered from ``as_of`` on; ``state`` is the one before ``day``, on which that is told."""
+        known = self._known(as_of)
+        no_order = state.last_order[known] < as_of
+        quiet = np.flatnonzero(no_order)
+        chance = self._block.members.chance.take(known[quiet])
+        for ahead in range(as_of, day):
+            no_order[quiet] &= ~is_taken_over(self._block.story, chance, ahead)
+        columns = {
+            "member_id": self._block.ids(known),
+            "as_of": self._block.exported_on(as_of, len(known)),
+            "no_order": pa.array(no_order),
+        }
+        self._files.tell(truth.TRUE_OUTCOMES, self._block.world.calendar.date(day), columns)
+
     def _tell_states(self, state: State, day: int) -> None:
         asked, members = self._asked, self._block.members
-        known = np.flatnonzero((members.joined < day) & ~members.is_tester)
+        known = self._known(day)
         life, state = Life(self._life.world, members.take(known)), state.take(known)
         quiet = silence(life, state, day, asked.horizon_days)
         is_at_risk = state.last_order >= day - asked.activity_days

@@ -22,7 +22,7 @@ from tenure.contracts.dictionary import SHOP as BARE
 from tenure.contracts.gold import interactions, member_days, member_features
 from tenure.contracts.silver import MEMBER_IDENTITIES, ORDER_LINES, PRODUCTS
 from tenure.contracts.table import Table
-from tenure.contracts.truth import TRUE_FAULTS, TRUE_MEMBERS, TRUE_STATES, TRUE_TASTES
+from tenure.contracts.truth import TRUE_FAULTS, TRUE_MEMBERS, TRUE_OUTCOMES, TRUE_STATES, TRUE_TASTES
 from tenure.lake.layout import bronze_path
 from tenure.lake.release import Release, newest_release, shop_to_json
 from tenure.lake.schema import arrow
@@ -90,6 +90,7 @@ STAGES = {
 }
 CHANCES = {1: 0.8, 2: 0.4, 3: 1.0, 4: 0.0}
 BLURRED = {1: 0.6, 2: 0.4, 3: 0.6, 4: 0.4}  # the same chances for who knows less
+NO_ORDER = {1: True, 2: False, 3: False, 4: False}  # from BEFORE on; what member 3 bought came back
 TASTES = {1: {"DAIRY": 0.75, "BAKERY": 0.25}, 2: {"DAIRY": 0.5, "BAKERY": 0.5}}
 
 
@@ -152,6 +153,8 @@ def truth(folder: Path) -> Path:
             for key, (true, _) in STAGES.items()
         ]
         _tell(folder, TRUE_STATES, day, states)
+    outcomes = [{"member_id": ids[key], "as_of": BEFORE, "no_order": no_order} for key, no_order in NO_ORDER.items()]
+    _tell(folder, TRUE_OUTCOMES, AS_OF, outcomes)
     tastes = [
         {"member_id": ids[key], "category": category, "share": share}
         for key, shares in TASTES.items()

@@ -149,6 +149,17 @@ def test_the_best_auc_is_of_the_judged_rows(found: Facts) -> None:
     assert best.scores["model"] == pytest.approx(0.75)
 
 
+def test_the_true_event_stands_beside_the_label(found: Facts) -> None:
+    assert found.truth
+    assert found.truth.churn
+    event = found.truth.churn.event
+    assert event
+    assert (event.rows, event.silent_by_label_alone, event.silent_in_truth_alone) == (4, 1, 0)  # member 3 ordered
+    assert event.differ == 0.25
+    assert event.scores["model"] == pytest.approx(1.0)  # member 1, whom the model puts first
+    assert event.scores["given_hidden"] == pytest.approx(2 / 3)  # below member 3, above 2 and 4
+
+
 def test_rows_without_a_true_state_are_left_out(told: Told) -> None:
     predicted = Predictions(
         member_key=np.array([9, 4, 3, 2, 1]),  # 9 is nobody
@@ -213,9 +224,13 @@ def test_the_summary_tells_the_truth_s_figures(found: Facts) -> None:
     told = json.loads(json.dumps(summary(found)))["truth"]
     assert told["best_roc_auc"] == found.truth.churn.given_hidden
     assert told["cleaning"]["product_unknown"] == {
-        "separable": True, "injected": 2, "precision": 1.0, "recall": 0.5, "goal_met": False,
+        "separable": True, "injected": 2, "false_positives": 0, "precision": 1.0, "recall": 0.5, "goal_met": False,
     }  # fmt: skip
-    assert told["cleaning"]["quantity_beyond_reason"]["f1_of_best"] == 0.5
+    of_units = told["cleaning"]["quantity_beyond_reason"]
+    assert (of_units["precision"], of_units["recall"], of_units["f1_of_best"]) == (0.5, 0.5, 0.5)
+    assert (of_units["best_precision"], of_units["best_recall"], of_units["best_f1"]) == (1.0, 1.0, 1.0)
+    assert of_units["false_positives"] == 1  # 40 honest units
+    assert told["clean_rows"]["taken"] == {"exact_duplicate": 1, "taken_back_same_day": 1}
     assert told["stages"] == {
         "as_of": str(AS_OF),
         "accuracy": 0.75,
@@ -224,6 +239,8 @@ def test_the_summary_tells_the_truth_s_figures(found: Facts) -> None:
             "loyalty": {"loyalty": 1}, "lapsed": {"lapsed": 1},
         },
     }  # fmt: skip
+    assert told["churn"]["true_event"]["differ"] == 0.25
+    assert told["churn"]["true_event"]["roc_auc"]["model"] == pytest.approx(1.0)
     assert told["taste_ndcg_at_10"] == found.truth.tastes.recommended["new_items"]
     assert told["clean_rows"]["lost"] == 1
     assert PERSON not in json.dumps(summary(found))

@@ -34,6 +34,15 @@ def told(faulty: Path) -> pd.DataFrame:
     return table(faulty / "truth", "true_faults").to_pandas()
 
 
+def test_a_small_catalogue_is_spoiled_like_a_large_one(tmp_path: Path) -> None:
+    more = [f"faults.{kind}=0.05" for kind in ("gap", "unknown_product", "return_without_sale")]
+    simulate(small_shop(tmp_path, "days=20", "catalogue.products=100", "faults.strength=1", *more))
+    told = table(tmp_path / "truth", "true_faults").to_pandas()
+    assert {"gap", "unknown_product", "return_without_sale"} <= set(told.fault)
+    struck = of(tmp_path, told, "unknown_product")
+    assert struck.sku.str.startswith("P9").all()
+
+
 def landed(folder: Path) -> pd.DataFrame:
     lines = table(folder / "landing", "orders").to_pandas()
     return lines.assign(

@@ -39,6 +39,17 @@ def test_ceilings_of_parts_add_up() -> None:
     assert part.members == 3
 
 
+def test_ceilings_are_the_same_in_whatever_order_parts_are_added() -> None:
+    chance = np.random.default_rng(5).uniform(0.3, 0.31, 3000)  # many to a bin
+    whole, parts = Ceiling(), Ceiling()
+    whole.add(chance)
+    for part in reversed(np.array_split(chance, 7)):
+        one = Ceiling()
+        one.add(part)
+        parts.sums += one.sums
+    assert (parts.members, parts.silent, parts.auc) == (whole.members, whole.silent, whole.auc)
+
+
 def lived(story_overrides: tuple[str, ...], days: int, until: int, number: Ints) -> tuple[Floats, Floats, np.ndarray]:
     """The two chances of silence as of ``until``, and who was silent in the four weeks from it."""
     story = small_shop(Path("unused"), *story_overrides)

@@ -9,20 +9,21 @@ import pytest
 from tests.unit.simulation.small_shop import rows, small_shop, table
 
 from tenure.errors import WrongInput
-from tenure.simulation.simulate import partitions, simulate, simulate_members
+from tenure.simulation.simulate import Outcome, partitions, simulate, simulate_members
 
 FEEDS = ("members", "orders", "touches", "controls", "events", "payments", "chargebacks", "messages", "consents")
 TRUTHS = (
     "true_members",
     "true_tastes",
     "true_states",
+    "true_outcomes",
     "true_leavers",
     "true_incidents",
     "true_effects",
     "true_payments",
 )
 NAMES = (*(f"landing/{feed}" for feed in FEEDS), *(f"truth/{name}" for name in TRUTHS))
-SHARED_TOO = (*NAMES, "landing/products", "landing/campaigns", "truth/true_faults")
+SHARED_TOO = (*NAMES, "landing/products", "landing/campaigns", "truth/true_faults", "truth/true_ceilings")
 # Long enough for a randomised and a targeted campaign to be measured, with fraud enough that every table has rows.
 STORY = (
     *("members=60", "days=90", "faults.strength=1"),
@@ -84,6 +85,34 @@ def test_the_largest_partition_is_no_part_of_the_story(shop: Path, tmp_path: Pat
     quick = [name for name in SHARED_TOO if rows(tmp_path, name)]
     assert "landing/orders" in quick
     assert_same(shop, tmp_path, quick, before="2025-01-31")
+
+
+def test_nights_hold_the_last_days_and_landing_the_others(shop: Path, tmp_path: Path) -> None:
+    simulate(small_shop(tmp_path, *STORY, "nights=3"))
+    nights = sorted(path.name for path in (tmp_path / "nights").iterdir())
+    assert nights == ["2025-03-29", "2025-03-30", "2025-03-31"]
+    for feed in FEEDS:
+        landed = rows(tmp_path, f"landing/{feed}")
+        assert landed == rows(shop, f"landing/{feed}", before="2025-03-29"), feed
+        by_night = [row for night in nights for row in rows(tmp_path, f"nights/{night}/{feed}")]
+        assert landed + by_night == rows(shop, f"landing/{feed}"), feed
+
+
+def test_a_night_is_laid_out_as_the_source_expects(tmp_path: Path) -> None:
+    simulate(small_shop(tmp_path, "days=20", "nights=1", "feeds=[orders]"))
+    assert [*(tmp_path / "nights" / "2025-01-20").glob("orders/*/*.parquet")]
+
+
+def test_there_are_fewer_nights_than_days(tmp_path: Path) -> None:
+    with pytest.raises(WrongInput, match="nights must be less than days"):
+        small_shop(tmp_path, "days=20", "nights=20")
+
+
+def test_the_peak_is_that_of_the_largest_process() -> None:
+    whole = Outcome(peak_bytes=5)
+    for part in (Outcome(peak_bytes=9), Outcome(peak_bytes=7)):
+        whole.add(part)
+    assert whole.peak_bytes == 9
 
 
 def test_another_seed_tells_another_story(shop: Path, tmp_path: Path) -> None:

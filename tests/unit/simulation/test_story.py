@@ -15,9 +15,10 @@ from tenure.simulation.baskets import fill, wanted_shares
 from tenure.simulation.calendar import Calendar
 from tenure.simulation.catalogue import Catalogue
 from tenure.simulation.chance import Chance
+from tenure.simulation.life import Life, World
 from tenure.simulation.members import NOBODY, joined_on, member_id, members
 from tenure.simulation.simulate import Outcome, simulate
-from tenure.simulation.state import fresh
+from tenure.simulation.state import State, fresh
 
 RARE = ("unanswered_complaint", "unwanted_campaign")
 
@@ -181,9 +182,37 @@ def test_the_world_that_came_true_is_the_landed_one(shop: Path) -> None:
     orders = table(shop / "landing", "payments").to_pandas()
     thefts = table(shop / "truth", "true_payments").filter(pc.field("kind") == "account_takeover")
     stolen = set(orders[orders.payment_id.astype(str).isin(thefts["payment_id"].to_pylist())].order_no)
-    own = lines[~lines.is_return & (day >= 28) & (day < 56) & (lines.order_no % 4 == 0) & ~lines.order_no.isin(stolen)]
+    own = lines[~lines.is_return & (day >= 28) & (day < 56) & ~lines.order_no.isin(stolen)]
+    assert (own[own.member.isin(first.index)].order_no % 4 == 2).any()  # lines of an order placed again
     landed = (own.groupby("member").amount.sum() * 100).round().reindex(first.index).fillna(0.0)
     assert np.allclose(landed, told)
+
+
+def test_outcomes_are_told_of_who_placed_no_order_in_the_horizon(tmp_path: Path) -> None:
+    simulate(small_shop(tmp_path, "members=200", "days=60", "feeds=[orders]", "fraud.takeover_a_day=0.01"))
+    outcomes = table(tmp_path / "truth", "true_outcomes").to_pandas()
+    assert set(outcomes.as_of.astype(str)) == {"2025-01-29"}  # day 28; the horizon of day 42 ends after day 60
+    lines = table(tmp_path / "landing", "orders").to_pandas()
+    exported = lines[~lines.is_return].exported_on.astype(str)
+    ordered = lines.loc[exported[(exported >= "2025-01-29") & (exported < "2025-02-26")].index].member
+    assert set(outcomes[~outcomes.no_order].member_id) == set(ordered) & set(outcomes.member_id)
+    assert 20 < outcomes.no_order.sum() < len(outcomes) - 20
+
+
+def test_an_order_placed_twice_is_paid_twice_in_every_account(tmp_path: Path) -> None:
+    def first_day(again_share: float) -> State:
+        story = small_shop(tmp_path, f"baskets.again_share={again_share}")
+        world = World(story)
+        life = Life(world, members(story, world.catalogue, np.arange(200)))
+        state = life.fresh()
+        life.live(state, 0)
+        return state
+
+    never, always = first_day(0.0), first_day(1.0)
+    assert never.measured_spend.sum() > 0
+    assert always.measured_spend == pytest.approx(2 * never.measured_spend)
+    assert always.spend[0] == pytest.approx(2 * never.spend[0])
+    assert np.array_equal(always.orders, never.orders)  # one occasion to order, for stages and rests
 
 
 @pytest.fixture(scope="module")

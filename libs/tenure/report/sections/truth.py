@@ -16,7 +16,7 @@ from tenure.report.sections.churn import SCORERS
 from tenure.report.sections.recommendations import RECOMMENDERS
 from tenure.report.truth import churn as best
 from tenure.report.truth import cleaning as rules
-from tenure.report.truth.churn import BestChurn
+from tenure.report.truth.churn import BestChurn, TrueEvent
 from tenure.report.truth.cleaning import CleanRows, JudgedRule, Overlap, TrueCleaning
 from tenure.report.truth.stages import TrueStages
 from tenure.report.truth.tastes import TrueTastes
@@ -54,6 +54,7 @@ def _cleaning_cards(cleaning: TrueCleaning) -> str:
         ("rule", ""),
         ("what was done to the rows", "says"),
         ("rows", "n"),
+        ("other rows it touched", "n"),
         ("was wrong, of what it took", "n"),
         ("found, of what was wrong", "n"),
         ("goal", "n"),
@@ -72,6 +73,7 @@ def _rule_row(rule: JudgedRule) -> Sequence[str]:
         f"<code>{escape(rule.rule)}</code>",
         listed(title(fault) for fault in rule.faults),
         count(rule.injected),
+        count(rule.false_positives),
         share(rule.precision, 1),
         share(rule.recall, 1),
         met,
@@ -125,9 +127,10 @@ def _overlap_card(rule: JudgedRule, overlap: Overlap) -> str:
     frame = svg.Frame(x=svg.share_axis("of what was wrong, found"), y=svg.share_axis())
     chart = svg.lines(frame, [curve, *at], says=f"precision by recall of {rule.rule}")
     note = (
-        f"By {escape(overlap.says)}. Precision and recall together (F1) come to {rank(rule.f1)}; the best that this "
-        f"could do for who knows the truth is {rank(overlap.best)}. The shipped limit is worth "
-        f"<b>{share(rule.of_best or 0)}</b> of it."
+        f"By {escape(overlap.says)}. The shipped limit has a precision of {share(rule.precision, 1)} and a recall of "
+        f"{share(rule.recall, 1)}, together (F1) {rank(rule.f1)}. The best that this could do for who knows the truth "
+        f"has {share(overlap.best_at[1], 1)} and {share(overlap.best_at[0], 1)}, together {rank(overlap.best)}; the "
+        f"shipped limit is worth <b>{share(rule.of_best or 0)}</b> of it."
     )
     return card(title(rule.rule).capitalize(), legend((_CURVE, _SHIPPED, _BEST)) + chart, note)
 
@@ -153,7 +156,20 @@ def _churn_card(model: Judged, found: BestChurn) -> str:
             f" Ours goes <b>{share(found.reached(own.value), 1)}</b> of the way from chance to the first (the goal is "
             f"{share(best.GOAL)}), and {share(found.reached(own.value, found.given_history), 1)} of that to the second."
         )
+    if found.event:
+        note += _event(found.event)
     return card("Who is about to leave, beside the best possible", compare(bars, low=0.5), note)
+
+
+def _event(event: TrueEvent) -> str:
+    """What the bars are of, and by how much the label is another event."""
+    own = f" On the true event ours reaches {rank(event.scores['model'])}." if "model" in event.scores else ""
+    return (
+        " The two bounds are of whether an order is placed at all. The label that models learn asks for a visit of "
+        f"which something is still kept today; it differs in {share(event.differ, 1)} of {count(event.rows)} "
+        f"questions: {count(event.silent_by_label_alone)} ordered and are labelled silent, "
+        f"{count(event.silent_in_truth_alone)} the other way round.{own}"
+    )
 
 
 def _tastes_card(tastes: TrueTastes) -> str:

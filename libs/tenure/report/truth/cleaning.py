@@ -55,6 +55,11 @@ class JudgedRule:
     overlap: Overlap | None = None
 
     @property
+    def false_positives(self) -> int:
+        """Rows that it touched and that were not faulty in its way."""
+        return self.touched - self.found
+
+    @property
     def precision(self) -> float:
         """1 for a rule that touched nothing: nothing that it said was wrong."""
         return self.found / self.touched if self.touched else 1.0
