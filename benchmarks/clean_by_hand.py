@@ -62,7 +62,7 @@ def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
         "missing": pl.any_horizontal(
             pl.col("order_id", "product_id", "occurred_at", "quantity", "paid_minor").is_null()
         ),
-        "in_the_future": pl.col("day") > pl.col("known_on").max(),
+        "in_the_future": pl.col("day") > pl.col("known_on"),
         "negative_price": is_sale & (pl.col("paid_minor") < 0),
         "negative_quantity": is_sale & (pl.col("quantity") < 0),
         "positive_return": pl.col("is_return") & ((pl.col("paid_minor") > 0) | (pl.col("quantity") > 0)),
