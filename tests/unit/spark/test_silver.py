@@ -101,6 +101,17 @@ def test_a_member_is_known_on_the_day_of_registration_at_the_earliest(spark):
     assert found == [*(fate for _, fate in FATES.values()), LATE, LATE]
 
 
+def test_a_day_outside_of_its_bounds_is_quarantined(spark):
+    since = {"table": "raw_members", "column": "registered_on", "outside": "quarantine", "rule": "before_us"}
+    market = Source.model_validate(MARKET.model_dump() | {"bounds": [since | {"low": DAY, "high": ARRIVED}]})
+    days = [ENTERED, DAY, ARRIVED, NEWEST, None]
+    rows = [{"member_key": n, "registered_on": day} for n, day in enumerate(days)]
+    registered, before = mapped(spark, RAW_MEMBERS, rows), empty(spark, MEMBERS)
+    first_seen = spark.createDataFrame([], "member_key bigint, first_known_on date")
+    found = rules(rows, lambda kept, newest: silver.members(registered, kept, market, before, first_seen, newest))
+    assert found == ["before_us", None, None, "before_us", None]
+
+
 def test_a_product_that_is_known_after_the_load_is_quarantined(spark):
     said = [{}, {DECLARED_KNOWN_ON: DAY}, {DECLARED_KNOWN_ON: FAR}, {DECLARED_KNOWN_ON: FAR, "arrived_on": ARRIVED}]
     rows = [{"product_id": f"p{n}", "is_recommendable": True} | more for n, more in enumerate(said)]
