@@ -62,7 +62,7 @@ def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
         "member_unknown": ~is_member,
         "product_unknown": pl.col("is_known").is_null() & pl.col("product_id").is_not_null(),
         "clock_wrong": (pl.col("day") > pl.col("known_on")) | (pl.col("hour") < 6),
-        "in_the_future": pl.col("day") > pl.col("known_on").max(),
+        "in_the_future": pl.col("day") > pl.col("known_on"),
         "negative_price": is_sale & (pl.col("paid_minor") < 0),
         "negative_quantity": is_sale & (pl.col("quantity") < 0),
         "positive_return": pl.col("is_return") & ((pl.col("paid_minor") > 0) | (pl.col("quantity") > 0)),

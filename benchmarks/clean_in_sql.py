@@ -73,7 +73,7 @@ select * exclude (local_time, exported_on, before, is_product_known, member_id),
             then 'member_unknown'
         when not is_product_known and product_id is not null then 'product_unknown'
         when day > known_on or hour < 6 then 'clock_wrong'
-        when day > date '{newest_day}' then 'in_the_future'
+        when day > known_on or known_on > date '{newest_day}' then 'in_the_future'
         when not is_return and paid_minor < 0 then 'negative_price'
         when not is_return and quantity < 0 then 'negative_quantity'
         when is_return and (paid_minor > 0 or quantity > 0) then 'positive_return'

@@ -93,7 +93,8 @@ def _land(spark: SparkSession, source: Source, landing: Path, folder: Path) -> N
         none = spark.createDataFrame([], struct(PRODUCTS))
         feed = source.feeds["products"]
         rows = mapped(delta.load(spark, bronze_path(lake.root, "products")), feed)
-        catalogue = silver.products(rows.withColumn("feed", F.lit("products")), held, source, none)
+        named = rows.withColumn("feed", F.lit("products"))
+        catalogue = silver.products(named, held, source, none, F.lit(last_day(landing)))
         conform(catalogue.where("fate is null"), PRODUCTS).coalesce(1).write.parquet(str(folder / "products"))
     shutil.rmtree(folder / "lake")
 

@@ -117,7 +117,7 @@ def _rule(lines: Lines) -> Column:
     rules = {
         **{f"missing_{name}": F.col(name).isNull() for name in names},
         **theirs,
-        "in_the_future": F.col("day") > F.lit(lines.newest_day),
+        "in_the_future": (F.col("day") > F.col("known_on")) | (F.col("known_on") > F.lit(lines.newest_day)),
         "negative_price": ~F.col("is_return") & (F.col("paid_minor") < 0),
         "negative_quantity": ~F.col("is_return") & (F.col("quantity") < 0),
         "positive_return": F.col("is_return") & ((F.col("paid_minor") > 0) | (F.col("quantity") > 0)),

@@ -103,18 +103,16 @@ def _write_campaigns(batch: Batch) -> Written | None:
     rows = batch.mapped(RAW_CAMPAIGNS)
     if rows is None:
         return None
-    return _write(
-        batch, RAW_CAMPAIGNS, CAMPAIGNS, silver.campaigns(rows, batch.kept, batch.source, batch.before(CAMPAIGNS))
-    )
+    campaigns = silver.campaigns(rows, batch.kept, batch.source, batch.before(CAMPAIGNS), batch.newest_day)
+    return _write(batch, RAW_CAMPAIGNS, CAMPAIGNS, campaigns)
 
 
 def _write_products(batch: Batch) -> Written | None:
     rows = batch.mapped(RAW_PRODUCTS)
     if rows is None:
         return None
-    return _write(
-        batch, RAW_PRODUCTS, PRODUCTS, silver.products(rows, batch.kept, batch.source, batch.before(PRODUCTS))
-    )
+    products = silver.products(rows, batch.kept, batch.source, batch.before(PRODUCTS), batch.newest_day)
+    return _write(batch, RAW_PRODUCTS, PRODUCTS, products)
 
 
 def _write_orders(batch: Batch) -> Written | None:

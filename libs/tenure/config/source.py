@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from importlib.util import find_spec
 from itertools import pairwise
@@ -12,16 +13,16 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from tenure.config.settings import Settings
 from tenure.config.usual_rules import told_out
 from tenure.contracts import rules
 from tenure.contracts.currency import is_code
-from tenure.contracts.landing import RAW_PRODUCTS, RAW_TABLES, RAW_TOUCHES
+from tenure.contracts.landing import KNOWN_ON, RAW_PRODUCTS, RAW_TABLES, RAW_TOUCHES
 from tenure.contracts.shop import Shop
 from tenure.contracts.silver import SILVER_TABLES
-from tenure.contracts.table import Has, Table, fingerprint
+from tenure.contracts.table import NUMERIC, Has, Kind, Table, fingerprint
 from tenure.errors import WrongInput
 
 MOST_CATEGORIES = 63  # one bit each of a 64-bit integer, and one for all others
@@ -64,7 +65,21 @@ def _currency(code: str) -> str:
     return code
 
 
+def _limit(value: object) -> object:
+    """A number or a day; told apart here, as pydantic reads the one as the other."""
+    if isinstance(value, int):
+        return float(value)
+    if not isinstance(value, str):
+        return value
+    readers: tuple[Callable[[str], float | date], ...] = (float, date.fromisoformat)
+    for read in readers:
+        with suppress(ValueError):
+            return read(value)
+    raise ValueError(f"{value!r} is neither a number nor a day; write it as 100, or as 2026-01-31")
+
+
 Currency = Annotated[str, AfterValidator(_currency)]
+Limit = Annotated[float | date | None, BeforeValidator(_limit)]
 Zone = Annotated[str, AfterValidator(_zone)]
 ZoneOrOffset = Annotated[str, AfterValidator(_zone_or_offset)]
 Glob = Annotated[str, AfterValidator(_glob)]
@@ -155,18 +170,27 @@ class Feed(Settings):
 
 
 class Bound(Settings):
-    """An honest range of a raw column; what lies outside of it is winsorised and flagged, or quarantined."""
+    """An honest range of a raw column of numbers, what lies outside of which is winsorised and flagged, or quarantined;
+    or of days, what lies outside of which is quarantined."""
 
     table: str
     column: str
-    low: float | None = None
-    high: float | None = None
+    low: Limit = None
+    high: Limit = None
     outside: Literal["winsorise", "quarantine"]
     rule: str
 
     @model_validator(mode="after")
-    def _is_of_a_column(self) -> Bound:
-        _contract(self.table).column(self.column)
+    def _fits_its_column(self) -> Bound:
+        kind = _contract(self.table).column(self.column).kind
+        if kind not in (*NUMERIC, Kind.DAY):
+            raise ValueError(f"{self.column} is a {kind}, and only numbers and days have bounds: write a rule instead")
+        limits = [limit for limit in (self.low, self.high) if limit is not None]
+        if any(isinstance(limit, date) != (kind == Kind.DAY) for limit in limits):
+            example = "days: write them as 2026-01-31" if kind == Kind.DAY else "numbers: write them as 100"
+            raise ValueError(f"the bounds of {self.column} are {example}")
+        if kind == Kind.DAY and self.outside == "winsorise":
+            raise ValueError(f"{self.column} is a day, and to move it would make one up: write outside: quarantine")
         return self
 
 
@@ -203,6 +227,8 @@ class Rule(Settings):
         contract = _contract(self.table)
         for name in self.set:
             contract.column(name)
+        if KNOWN_ON.name in self.set:
+            raise ValueError("known_on cannot be set, as nothing would hold it against the day: map it in the feed")
         return self
 
 

@@ -49,7 +49,8 @@ _DECLARED_KNOWN_ON = Column(
     name="known_on",
     kind=Kind.DAY,
     nullable=True,
-    says="when a historical row is taken to have been known; by default the day it happened",
+    says="when a historical row is taken to have been known: not after its load; of what happened, on its day (the "
+    "default) or later",
 )
 
 

@@ -34,7 +34,8 @@ def out_of_range(column: str) -> str:
 RULES: Mapping[str, str] = {
     BROKEN_ENCODING: "a text that the feed reads holds bytes that are none in the file's encoding; quarantined",
     UNREADABLE_LINE: "a line has not the columns that its file's first line names; quarantined",
-    IN_THE_FUTURE: "it happened after the day on which it arrived, or after the last complete day; quarantined",
+    IN_THE_FUTURE: "it happened after it was known, or was known only after its batch arrived (of a load of the past: "
+    "after the source's last_complete_day, or else the day of the load); quarantined",
     NEGATIVE_PRICE: "a sale of less than no money; quarantined",
     NEGATIVE_QUANTITY: "a sale of less than no goods; quarantined",
     POSITIVE_RETURN: "a return that brings goods or money instead of taking them back; quarantined",

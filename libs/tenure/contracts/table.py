@@ -26,6 +26,9 @@ class Kind(StrEnum):
     COUNTS_BY_NAME = "counts_by_name"  # text -> 64-bit integer
 
 
+NUMERIC = (Kind.COUNT, Kind.MONEY, Kind.NUMBER)  # one number, with which one calculates
+
+
 class Combine(StrEnum):
     """How a measure of several days becomes one."""
 

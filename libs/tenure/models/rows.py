@@ -133,7 +133,8 @@ def cut_events(events: pa.Table, member_keys: np.ndarray, as_of: date, max_event
 class Versions:
     """Versions of visits, as far as it matters for who sees them when; sorted by member, day and knowledge.
 
-    A version counts from the day after its ``known_on`` until the next version of the same day's visit is known.
+    A version counts from the day after its ``known_on`` until the next version of the same day's visit is known, and
+    never before the day after the visit.
     """
 
     owners: np.ndarray
@@ -143,7 +144,7 @@ class Versions:
 
     @classmethod
     def of(cls, events: pa.Table) -> Versions:
-        known_on = days(events["known_on"])
+        known_on = np.maximum(days(events["known_on"]), days(events["day"]))
         is_undone = pc.equal(events["kind"], "none").to_numpy(zero_copy_only=False)
         return cls(events["member_key"].to_numpy(), known_on, _superseded_on(events, known_on), is_undone)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
-from tenure.config.source import Bound, Gap, Source
+from tenure.config.source import Bound, Gap, Limit, Source
 from tenure.contracts import rules
 
 
@@ -17,13 +18,16 @@ def meanings(source: Source) -> Callable[[str], str]:
 
 
 def _bound(bound: Bound) -> str:
-    ends = (
-        f"below {bound.low:,g}" if bound.low is not None else "",
-        f"above {bound.high:,g}" if bound.high is not None else "",
-    )
+    ends = (_end("below", "before", bound.low), _end("above", "after", bound.high))
     outside = " or ".join(end for end in ends if end)
     became = "set to the bound" if bound.outside == "winsorise" else "quarantined"
     return f"{bound.column} {outside}; {became}"
+
+
+def _end(of_numbers: str, of_days: str, limit: Limit) -> str:
+    if limit is None:
+        return ""
+    return f"{of_days} {limit}" if isinstance(limit, date) else f"{of_numbers} {limit:,g}"
 
 
 def _gap(gap: Gap) -> str:

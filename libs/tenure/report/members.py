@@ -172,10 +172,11 @@ def _three_kinds(rows: pa.Table, count: int) -> pa.Table:
 
 
 def _offer(release: Release, member: Member, answers: pa.Table, catalogue: dict[str, tuple[str, str]]) -> Offer:
+    as_of = f"DATE '{release.newest_as_of}'"
     bought = release.read(
         interactions(release.shop),
         ["product_id", "times"],
-        where=f"{_among([member.member_key])} and known_on < DATE '{release.newest_as_of}'",
+        where=f"{_among([member.member_key])} and known_on < {as_of} and day < {as_of}",
     )
     known = bought.filter(pc.is_in(bought["product_id"], pa.array(catalogue, pa.string())))
     most = known.group_by("product_id").aggregate([("times", "sum")])

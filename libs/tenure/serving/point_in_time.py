@@ -74,7 +74,8 @@ def read_purchases(release: Release, bucket: int, member_keys: np.ndarray) -> tu
 
 
 def _known(release: Release, bucket: int) -> str:
-    return f"bucket = {bucket} and known_on < DATE '{release.newest_as_of}'"
+    as_of = f"DATE '{release.newest_as_of}'"
+    return f"bucket = {bucket} and known_on < {as_of} and day < {as_of}"
 
 
 def _net(parts: pa.Table, keys: np.ndarray) -> tuple[Purchases, pa.Array]:

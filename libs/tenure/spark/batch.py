@@ -39,7 +39,7 @@ class Batch:
 
     @property
     def newest_day(self) -> Column:
-        """The shop's day after which nothing in a batch without a day of arrival can have happened."""
+        """The shop's day after which nothing in a batch without a day of arrival can have happened or become known."""
         at = self.ingested_at.replace(tzinfo=self.ingested_at.tzinfo or UTC)
         day: date = self.source.last_complete_day or at.astimezone(ZoneInfo(self.source.calendar)).date()
         return F.lit(day)

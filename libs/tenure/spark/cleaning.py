@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from tenure.config.source import Bound, Rule, Source
+from tenure.config.source import Bound, Limit, Rule, Source
 from tenure.contracts import rules
 from tenure.contracts.landing import RAW_MEMBERS, RAW_ORDERS, RAW_TOUCHES
 from tenure.contracts.table import Table
@@ -123,17 +123,17 @@ def of_source(table: Table, source: Source) -> Judgement:
     )
 
 
-def is_outside(name: str, low: float | None, high: float | None) -> Column:
+def is_outside(name: str, low: Limit, high: Limit) -> Column:
     """Whether a column lies outside of inclusive bounds."""
-    below = F.col(name) < low if low is not None else F.lit(False)
-    return below | (F.col(name) > high) if high is not None else below
+    below = F.col(name) < F.lit(low) if low is not None else F.lit(False)
+    return below | (F.col(name) > F.lit(high)) if high is not None else below
 
 
 def _winsorised(bounds: Iterable[Bound]) -> dict[str, Column]:
     return {bound.column: _within(F.col(bound.column), bound.low, bound.high) for bound in bounds}
 
 
-def _within(value: Column, low: float | None, high: float | None) -> Column:
+def _within(value: Column, low: Limit, high: Limit) -> Column:
     """A column with its values beyond a bound moved onto it."""
     raised = F.when(value < low, low).otherwise(value) if low is not None else value
     return F.when(value > high, high).otherwise(raised) if high is not None else raised

@@ -22,7 +22,7 @@ from tenure.contracts.landing import (
     RAW_TOUCHES,
 )
 from tenure.contracts.silver import ORDER_LINES
-from tenure.contracts.table import Kind, Table
+from tenure.contracts.table import NUMERIC, Kind, Table
 from tenure.errors import WrongInput
 from tenure.spark.landing import LANDED, UNREADABLE, is_broken
 from tenure.spark.schema import spark_type
@@ -55,16 +55,16 @@ def mapped(bronze: DataFrame, feed: Feed) -> DataFrame:
         return [
             _typed(rows, feed, column.name, column.kind).alias(_own(_NAMES.get(column.name, column.name)))
             for column in contract.columns
-            if (column.kind in _NUMBERS) == of_numbers
+            if (column.kind in NUMERIC) == of_numbers
         ]
 
-    others = landed.select("*", *made(landed, of_numbers=False))
+    finite = landed.select(*(_finite(field) for field in landed.schema))
+    others = finite.select("*", *made(finite, of_numbers=False))
     numbers = others.select(*(_sound(field) for field in others.schema))
     all_made = numbers.select("*", *made(numbers, of_numbers=True))
     return all_made.select(*(F.col(_own(name)).alias(name) for name in (*ours, *_ENVELOPE, IS_BROKEN, IS_UNREADABLE)))
 
 
-_NUMBERS = (Kind.COUNT, Kind.MONEY, Kind.NUMBER)
 _NAMES = {"known_on": DECLARED_KNOWN_ON}
 _LARGEST = 10**15  # beyond it a 64-bit float does not tell hundredths apart
 
@@ -74,17 +74,26 @@ def _own(name: str) -> str:
     return f"_tenure_{name}"
 
 
-def _sound(field: T.StructField) -> Column:
-    """A landed column as expressions for numbers read it: what is no finite number, or beyond reason, is null.
+def _finite(field: T.StructField) -> Column:
+    """A landed column as every expression reads it: a number that is not finite is null.
 
-    Casts to whole numbers, which stand in the expressions, would make zero of the one and the largest of all integers,
-    or any other one, of the other.
+    Casts to whole numbers, which stand in the expressions, would make zero of NaN and the largest of all integers of
+    infinity: all members without an id would be one.
     """
+    value = _quoted(field.name)
+    if not isinstance(field.dataType, T.FloatType | T.DoubleType):
+        return value
+    return F.when(F.abs(value) < float("inf"), value).alias(field.name)  # NaN is larger than any number
+
+
+def _sound(field: T.StructField) -> Column:
+    """A landed column as expressions for numbers read it: null too where it is a number beyond reason, or a text that
+    casts take for one that is not finite. Elsewhere such a number may be an id, and such a text a name."""
     value = _quoted(field.name)
     if field.name.startswith(_own("")):
         return value
     if isinstance(field.dataType, T.NumericType):
-        is_sound = F.abs(value.cast(T.DoubleType())) <= _LARGEST  # NaN is larger than any number
+        is_sound = F.abs(value.cast(T.DoubleType())) <= _LARGEST
     elif isinstance(field.dataType, T.StringType):
         is_sound = ~F.trim(value).rlike(r"(?i)^[+-]?(nan|inf|infinity)$")
     else:
@@ -212,7 +221,7 @@ def _typed(landed: DataFrame, feed: Feed, name: str, kind: Kind) -> Column:
     if kind == Kind.NUMBER:
         number = expression.cast(T.DoubleType())
         return F.when(F.abs(number) < float("inf"), number)
-    if isinstance(found, T.FractionalType) and kind in _NUMBERS:
+    if isinstance(found, T.FractionalType) and kind in NUMERIC:
         return expression.try_cast(spark_type(kind))  # null where it does not fit
     return expression.cast(spark_type(kind))
 

@@ -34,18 +34,22 @@ from tenure.spark.returns import corrected
 _ALWAYS_KNOWN = date(1970, 1, 1)
 _AMOUNTS = ("quantity", "paid_minor", "discount_minor", "coupon_minor")
 _VERDICT = ("fate", "rule", "replaced_by", "feed", "whole")
+# When what a row tells of happened. A campaign may be told of before its first day; a product has no day.
+_HAPPENED_ON = {RAW_ORDERS.name: "day", RAW_TOUCHES.name: "day", RAW_MEMBERS.name: "registered_on"}
 
 
-def campaigns(rows: DataFrame, kept: Kept, source: Source, before: DataFrame) -> DataFrame:
-    """Versions of campaigns; of a historical load, known from their first day on."""
-    known = rows.withColumn("known_on", F.coalesce("arrived_on", DECLARED_KNOWN_ON, "starts_on"))
-    return _versions(known, kept, source, RAW_CAMPAIGNS, CAMPAIGNS, before)
+def campaigns(rows: DataFrame, kept: Kept, source: Source, before: DataFrame, newest_day: Column) -> DataFrame:
+    """Versions of campaigns; of a historical load that declares no day, known from their first day on, and those that
+    are only planned from ``newest_day`` on: that they stand in the load says that they were known by then."""
+    default = F.least("starts_on", newest_day)
+    known = rows.withColumn("known_on", F.coalesce("arrived_on", DECLARED_KNOWN_ON, default))
+    return _versions(known, kept, source, RAW_CAMPAIGNS, CAMPAIGNS, before, newest_day)
 
 
-def products(rows: DataFrame, kept: Kept, source: Source, before: DataFrame) -> DataFrame:
+def products(rows: DataFrame, kept: Kept, source: Source, before: DataFrame, newest_day: Column) -> DataFrame:
     """Versions of the catalogue; of a historical load that declares no day, always known."""
     known = rows.withColumn("known_on", F.coalesce("arrived_on", DECLARED_KNOWN_ON, F.lit(_ALWAYS_KNOWN)))
-    return _versions(known, kept, source, RAW_PRODUCTS, PRODUCTS, before)
+    return _versions(known, kept, source, RAW_PRODUCTS, PRODUCTS, before, newest_day)
 
 
 def members(
@@ -59,13 +63,20 @@ def members(
     """
     default = F.coalesce("arrived_on", DECLARED_KNOWN_ON, "registered_on", "first_known_on", newest_day)
     known = rows.join(first_seen, "member_key", "left").withColumn("known_on", default)  # at most one first a member
-    return _versions(known, kept, source, RAW_MEMBERS, MEMBERS, before)
+    return _versions(known, kept, source, RAW_MEMBERS, MEMBERS, before, newest_day)
 
 
-def _versions(rows: DataFrame, kept: Kept, source: Source, raw: Table, table: Table, before: DataFrame) -> DataFrame:
+def _versions(
+    rows: DataFrame, kept: Kept, source: Source, raw: Table, table: Table, before: DataFrame, newest_day: Column
+) -> DataFrame:
     of = table.key[0]
     said = [name for name in raw.names if name in table.names and name not in ("known_on", of)]
-    judgement = of_reading(raw, source).and_then(of_source(raw, source)).and_then(of_contract(raw))
+    judgement = (
+        of_reading(raw, source)
+        .and_then(of_source(raw, source))
+        .and_then(_of_time(raw, newest_day))
+        .and_then(of_contract(raw))
+    )
     whole = kept(
         judged(filled(rows, source, raw), judgement).withColumns(
             {"version": hashed(of, "known_on"), "whole": hashed(*said)}
@@ -78,6 +89,15 @@ def _versions(rows: DataFrame, kept: Kept, source: Source, raw: Table, table: Ta
     )
 
 
+def _of_time(raw: Table, newest_day: Column) -> Judgement:
+    """Whether a row can have been known when it is taken to have been: readers go by ``known_on`` alone."""
+    is_late = F.col("known_on") > F.coalesce("arrived_on", newest_day)
+    happened_on = _HAPPENED_ON.get(raw.name)
+    if happened_on is not None:
+        is_late |= F.col(happened_on) > F.coalesce("arrived_on", DECLARED_KNOWN_ON, newest_day)
+    return Judgement(quarantine=((rules.IN_THE_FUTURE, is_late),))
+
+
 def orders(
     rows: DataFrame, kept: Kept, source: Source, catalogue: DataFrame, before: DataFrame, newest_day: Column
 ) -> DataFrame:
@@ -86,7 +106,7 @@ def orders(
     Args:
         catalogue: silver's ``products``.
         before: silver's ``order_lines`` of earlier batches.
-        newest_day: the day after which nothing can have happened.
+        newest_day: the day after which nothing of a load of the past can have happened, nor have become known.
     """
     lines = kept(
         rows.transform(_on_local_days, source.calendar)
@@ -145,10 +165,8 @@ def _identified(lines: DataFrame, source: Source) -> DataFrame:
 
 def _of_orders(source: Source, newest_day: Column) -> Judgement:
     is_return, quantity, paid = F.col("is_return"), F.col("quantity"), F.col("paid_minor")
-    last_day = F.coalesce("arrived_on", newest_day)
     of_orders = Judgement(
         quarantine=(
-            (rules.IN_THE_FUTURE, F.col("day") > last_day),
             (rules.NEGATIVE_PRICE, ~is_return & (paid < 0)),
             (rules.NEGATIVE_QUANTITY, ~is_return & (quantity < 0)),
             (rules.POSITIVE_RETURN, is_return & ((paid > 0) | (quantity > 0))),
@@ -161,6 +179,7 @@ def _of_orders(source: Source, newest_day: Column) -> Judgement:
     return (
         of_reading(RAW_ORDERS, source)
         .and_then(of_source(RAW_ORDERS, source))
+        .and_then(_of_time(RAW_ORDERS, newest_day))
         .and_then(of_orders)
         .and_then(of_contract(RAW_ORDERS))
     )
@@ -188,13 +207,15 @@ def touches(
 
 def _of_touches(source: Source, newest_day: Column) -> Judgement:
     of_touches = Judgement(
-        quarantine=(
-            (rules.CAMPAIGN_UNKNOWN, F.col("day").isNull()),
-            (rules.IN_THE_FUTURE, F.col("day") > F.coalesce("arrived_on", newest_day)),
-        ),
+        quarantine=((rules.CAMPAIGN_UNKNOWN, F.col("day").isNull()),),
         flags=((rules.CAMPAIGN_UNKNOWN, F.col("starts_on").isNull()),),
     )
-    return of_reading(RAW_TOUCHES, source).and_then(of_source(RAW_TOUCHES, source)).and_then(of_touches)
+    return (
+        of_reading(RAW_TOUCHES, source)
+        .and_then(of_source(RAW_TOUCHES, source))
+        .and_then(of_touches)
+        .and_then(_of_time(RAW_TOUCHES, newest_day))
+    )
 
 
 def first_seen(lines: DataFrame, touched: DataFrame) -> DataFrame:

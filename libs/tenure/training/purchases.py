@@ -71,12 +71,12 @@ class Purchases:
         return len(self.member_keys)
 
     def net(self, known_before: date, *, since: date | None = None, until: date | None = None) -> Net:
-        """What was bought and kept on ``since <= day < until``, as it was known before a day."""
-        keep = self.known_on < number(known_before)
+        """What was bought and kept on ``since <= day < until``, as it was known before a day; nothing of that day or
+        later."""
+        end = min(until or known_before, known_before)
+        keep = (self.known_on < number(known_before)) & (self.day < number(end))
         if since is not None:
             keep &= self.day >= number(since)
-        if until is not None:
-            keep &= self.day < number(until)
         width = int(self.product.max(initial=0)) + 1
         pairs, place = np.unique(self.member[keep] * width + self.product[keep], return_inverse=True)
         times = np.bincount(place, self.times[keep], len(pairs)).astype(np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from copy import deepcopy
+from datetime import date
 from typing import Any
 
 import pytest
@@ -72,6 +73,55 @@ def test_a_gap_or_bound_of_a_table_or_column_that_is_not_there(group: str, wrong
     mark |= {"outside": "winsorise"} if group == "bounds" else {}
     said = refusal(**{group: [mark]})
     assert said.startswith(f"{group}.0: {UNKNOWN_TABLE if 'table' in wrong else NO_COLUMN}")
+
+
+def bound(column: str, table: str = "raw_orders", **settings: Any) -> list[dict[str, Any]]:
+    return [{"table": table, "column": column, "rule": "odd", "outside": "quarantine", **settings}]
+
+
+@pytest.mark.parametrize(("column", "kind"), [("is_return", "flag"), ("occurred_at", "moment"), ("store_id", "text")])
+def test_what_is_neither_number_nor_day_has_no_bound(column: str, kind: str) -> None:
+    assert refusal(bounds=bound(column, low=1)) == (
+        f"bounds.0: {column} is a {kind}, and only numbers and days have bounds: write a rule instead"
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (bound("quantity", low="2026-01-01"), "the bounds of quantity are numbers: write them as 100"),
+        (
+            bound("registered_on", "raw_members", high=5),
+            "the bounds of registered_on are days: write them as 2026-01-31",
+        ),
+        (
+            bound("registered_on", "raw_members", low="2026-01-01", outside="winsorise"),
+            "registered_on is a day, and to move it would make one up: write outside: quarantine",
+        ),
+    ],
+)
+def test_a_bound_is_of_its_columns_kind(wrong: list[dict[str, Any]], sentence: str) -> None:
+    assert refusal(bounds=wrong) == f"bounds.0: {sentence}"
+
+
+def test_a_bound_that_is_neither_number_nor_day() -> None:
+    said = refusal(bounds=bound("quantity", low="few"))
+    assert said == "bounds.0.low: 'few' is neither a number nor a day; write it as 100, or as 2026-01-31"
+
+
+def test_bounds_are_numbers_or_days_also_when_they_are_read_again() -> None:
+    bounds = [
+        *bound("quantity", low=-1440, high="1e3"),
+        *bound("registered_on", "raw_members", low=date(1990, 1, 1), high="2026-12-31", rule="even"),
+    ]
+    source = checked(Source, {**deepcopy(SOURCE), "bounds": bounds}, "market.yaml")
+    assert [(b.low, b.high) for b in source.bounds] == [(-1440.0, 1000.0), (date(1990, 1, 1), date(2026, 12, 31))]
+    assert checked(Source, source.model_dump(mode="json"), "") == source
+
+
+def test_a_rule_does_not_set_when_a_row_was_known() -> None:
+    sentence = "rules.0: known_on cannot be set, as nothing would hold it against the day: map it in the feed"
+    assert refusal(rules=rule(set={"known_on": "DATE'2020-01-01'"})) == sentence
 
 
 def test_a_column_that_only_order_lines_have_cannot_be_set() -> None:

@@ -61,6 +61,12 @@ def test_what_became_known_on_the_day_itself_is_not_seen():
     assert [days_of(rows, i) for i in range(2)] == [[], [4]]
 
 
+def test_a_visit_that_was_known_ahead_is_seen_after_its_day_as_it_was_known_last():
+    ahead = events((ANNA, 8, 2, "none"), (ANNA, 8, 4, "visit"), (BEN, 8, 2, "visit"))
+    rows = cut(features((ANNA, 8), (ANNA, 9), (BEN, 8), (BEN, 9)), ahead, max_events=9)
+    assert [days_of(rows, i) for i in range(4)] == [[], [8], [], [8]]
+
+
 def test_the_last_visits_are_kept_oldest_first():
     rows = cut(features((ANNA, 10)), VISITS, max_events=1)
     assert days_of(rows, 0) == [5]

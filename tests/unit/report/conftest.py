@@ -89,7 +89,10 @@ def _lake(root: str) -> None:
     write(
         root,
         interactions(SHOP),
-        *({"member_key": 1, "product_id": p, "times": n, "known_on": BEFORE} for p, n in (("p1", 3), ("p3", 50))),
+        *(
+            {"member_key": 1, "product_id": product_id, "times": times, "day": BEFORE, "known_on": BEFORE}
+            for product_id, times in (("p1", 3), ("p3", 50))
+        ),
     )
     tables = {t.name: 0 for t in (CONSERVATION, QUARANTINE, REPLACED, PRODUCTS)}
     tables |= {t.name: 0 for t in (member_features(SHOP), member_days(SHOP), interactions(SHOP))}

@@ -118,7 +118,10 @@ def lake(root: str) -> Release:
     write(
         root,
         interactions(SHOP),
-        *({"member_key": key, "product_id": item, "times": 1, "known_on": BEFORE} for key, item in bought),
+        *(
+            {"member_key": key, "product_id": item, "times": 1, "day": BEFORE, "known_on": BEFORE}
+            for key, item in bought
+        ),
     )
     at = {"as_of": AS_OF, "release_id": "r1"}
     write(root, MEMBER_SCORES, {**at, "member_key": 1, "task": "churn", "score": 0.5})

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from tests.corner_shop import AS_OF, MEMBER_IDS, PRODUCT_IDS, SHOP, CornerShop
+from tests.small_lake import NEWEST, product, purchase, small_lake
 
 from tenure.contracts.gold import interactions
 from tenure.errors import Busy, WrongInput
 from tenure.lake.release import newest_release
-from tenure.serving.point_in_time import read_bucket
+from tenure.serving.point_in_time import read_bucket, read_purchases
 from tenure.serving.publishing import _alone, publish
 from tenure.serving.store import CurrentStore, MemberStore, current_folder
 
@@ -50,6 +52,14 @@ def test_what_was_wholly_taken_back_is_not_in_a_history(open_shop: CornerShop) -
     assert bought.times.min() > 0
     parts = newest_release(open_shop.lake).read(interactions(SHOP), where=f"member_key = {open_shop.key('m0')}")
     assert len(set(parts["product_id"].to_pylist())) == len(bought.products) + 1
+
+
+def test_what_is_bought_on_the_day_itself_is_in_no_history_though_it_was_known_before(tmp_path: Path) -> None:
+    yesterday = NEWEST - timedelta(days=1)
+    bought = [purchase(1, "milk", yesterday), purchase(1, "tea", NEWEST, known_on=yesterday)]
+    chosen = small_lake(tmp_path / "lake", bought, [product("milk"), product("tea")])
+    purchases, product_ids = read_purchases(chosen, 1, np.array([1]))
+    assert product_ids.take(pa.array(purchases.products)).to_pylist() == ["milk"]
 
 
 def test_columns_lie_in_mapped_pages_not_on_the_heap(open_shop: CornerShop) -> None:

@@ -107,6 +107,7 @@ def test_a_row_counts_from_the_day_it_was_known(tmp_path: Path) -> None:
         purchase(1, "b", day, known_on=late),
         purchase(2, "a", day),
         purchase(2, "a", day, times=-1, known_on=undone),
+        purchase(3, "a", late, known_on=day),  # said before it was bought
     ]
     found = small_lake(tmp_path / "lake", rows, [product("a"), product("b")])
     products = read_products(found)
@@ -119,8 +120,8 @@ def test_a_row_counts_from_the_day_it_was_known(tmp_path: Path) -> None:
 
     assert known(day) == []
     assert known(late) == [(1, "a", 2.0), (2, "a", 1.0)]
-    assert known(undone) == [(1, "a", 2.0), (1, "b", 1.0), (2, "a", 1.0)]
-    assert known(undone + timedelta(1)) == [(1, "a", 2.0), (1, "b", 1.0)]
+    assert known(undone) == [(1, "a", 2.0), (1, "b", 1.0), (2, "a", 1.0), (3, "a", 1.0)]
+    assert known(undone + timedelta(1)) == [(1, "a", 2.0), (1, "b", 1.0), (3, "a", 1.0)]
 
 
 def test_a_product_is_recommendable_as_it_was_known_then(tmp_path: Path) -> None:

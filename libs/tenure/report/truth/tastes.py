@@ -144,7 +144,8 @@ class _Bought:
 
 
 def _bought(release: Release, catalogue: _Catalogue, keys: np.ndarray) -> _Bought:
-    where = f"known_on < DATE '{release.newest_as_of}'"
+    as_of = f"DATE '{release.newest_as_of}'"
+    where = f"known_on < {as_of} and day < {as_of}"
     parts = release.read(interactions(release.shop), ["member_key", "product_id", "times"], where=where)
     rows = parts.group_by(["member_key", "product_id"]).aggregate([("times", "sum")])
     rows = rows.filter(pc.greater(rows["times_sum"], 0))
