@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
-import pytest
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -75,7 +74,6 @@ def rules(rows: list[dict[str, Any]], judged: Callable[[Kept, Column], DataFrame
     return [rule for rule, _ in fates(rows, judged)]
 
 
-@pytest.mark.smoke
 def test_an_order_line_is_known_on_its_day_at_the_earliest(spark):
     rows = [ORDER | {"order_id": name} | said for name, (said, _) in FATES.items()]
     lines = mapped(spark, RAW_ORDERS, rows)
