@@ -168,7 +168,7 @@ def _three_kinds(rows: pa.Table, count: int) -> pa.Table:
     stages = rows["stage"].to_pylist()
     best = [stages.index(stage) for stage in (LOYALTY, RETENTION, CONVERSION) if stage in stages]
     rest = [place for place in range(len(stages)) if place not in best]
-    return rows.take((best + rest)[:count])
+    return rows.take(pa.array((best + rest)[:count], pa.int64()))
 
 
 def _offer(release: Release, member: Member, answers: pa.Table, catalogue: dict[str, tuple[str, str]]) -> Offer:
