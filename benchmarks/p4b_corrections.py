@@ -96,7 +96,12 @@ def landed(spark: SparkSession, kind: Kind, arguments: Arguments) -> Lake:
     def make(folder: Path) -> None:
         base.copied(folder)
         arrived_on = kind.arrived_on(simulated_lake.last_day(landing))
-        night = refresh.Refresh(env=corrected.env, source=corrected.source_of(corrections), arrived_on=arrived_on)
+        night = refresh.Refresh(
+            env=corrected.env,
+            source=corrected.source_of(corrections),
+            arrived_on=arrived_on,
+            historical=kind.is_of_the_past,
+        )
         refresh._land_and_clean(spark, night)
 
     simulated_lake.kept(corrected.work, make)

@@ -6,6 +6,9 @@
 
 A batch is one call: its id is given, or made of what the files hold. It has arrived when it stands in ``batches``,
 which is written last: a killed ingest leaves nothing that anyone reads, and the next one puts its rows in their place.
+
+The first batch of a lake is a load of the past where the source says ``historical``; every other one came today, unless
+``--set arrived_on=DATE`` or ``--set historical=true`` says otherwise.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from tenure.config.env import Env
 from tenure.config.settings import Settings
 from tenure.config.source import Source
 from tenure.contracts.control import BATCHES
+from tenure.errors import WrongInput
 from tenure.lake.job_run import JobRun
 from tenure.spark import delta
 from tenure.spark.landing import Arrival, Landing, land, landing
@@ -28,16 +32,18 @@ from tenure.spark.mapping import check_mapping, check_rules
 from tenure.spark.runs import described, job_run
 from tenure.spark.schema import struct
 from tenure.spark.session import session
+from tenure.spark.waiting import check_source
 
 
 class Ingest(Settings):
-    """``arrived_on``: the shop's day on which the batch came, by default today; a historical batch has none."""
+    """``arrived_on``: the shop's day on which the batch came, by default today; a historical batch has none.
+    ``historical``: by default what the source says of a lake's first batch, and false for later ones."""
 
     env: Env
     source: Source
     batch_id: str | None = None
     arrived_on: date | None = None
-    historical: bool | None = None  # by default as the source says; a batch with a day of arrival is none
+    historical: bool | None = None
 
 
 def run(spark: SparkSession, config: Ingest) -> bool:
@@ -45,7 +51,7 @@ def run(spark: SparkSession, config: Ingest) -> bool:
     with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "ingest") as job:
         brought = landing(config.source)
         check_rules(spark, config.source)  # clean would stumble over them, after all has been written
-        arrival = _arrival(spark, config, brought)
+        arrival = _arrival(spark, config, brought, job)
         if arrival is None:
             job.nothing_new("this batch has landed before; nothing is new")
             return False
@@ -53,35 +59,65 @@ def run(spark: SparkSession, config: Ingest) -> bool:
         return True
 
 
-def _arrival(spark: SparkSession, config: Ingest, brought: Landing) -> Arrival | None:
+def _arrival(spark: SparkSession, config: Ingest, brought: Landing, job: JobRun) -> Arrival | None:
     """The batch's id, number and day; none where it has landed before."""
     root, batch_id = config.env.lake_root, config.batch_id or brought.batch_id
-    delta.create(spark, root, BATCHES)
+    delta.widen(spark, root, BATCHES)
     with described(spark, "ingest: look up earlier batches"):
-        before = delta.read(spark, root, BATCHES).select("batch_id", "batch_no").collect()
+        before = delta.read(spark, root, BATCHES).select("batch_id", "batch_no", "source").collect()
+    check_source((row["source"] for row in before), config.source)
     if batch_id in {row["batch_id"] for row in before}:
         return None
     batch_no = max((row["batch_no"] for row in before), default=0) + 1
-    return Arrival(batch_id=batch_id, batch_no=batch_no, arrived_on=_arrived_on(config))
+    today = datetime.now(ZoneInfo(config.source.calendar)).date()
+    day, why = day_of_arrival(config, today, is_first=not before)
+    job.says(f"batch {batch_no} {why}")
+    return Arrival(batch_id=batch_id, batch_no=batch_no, arrived_on=day)
 
 
-def _arrived_on(config: Ingest) -> date | None:
-    is_historical = config.source.historical if config.historical is None else config.historical
+def day_of_arrival(config: Ingest, today: date, *, is_first: bool) -> tuple[date | None, str]:
+    """The shop's day on which a batch came, none for a load of the past, and how it was told.
+
+    Args:
+        is_first: whether the lake holds no batch yet.
+
+    Raises:
+        WrongInput: if the day has not come yet: until then nobody would see the batch, and none can be taken back.
+    """
     if config.arrived_on is not None:
-        return config.arrived_on
-    return None if is_historical else datetime.now(ZoneInfo(config.source.calendar)).date()
+        if config.arrived_on > today:
+            raise WrongInput(
+                f"arrived_on={config.arrived_on} is after {today}, which is today in {config.source.calendar}: name "
+                "the day on which the files came, or leave it out for today"
+            )
+        return config.arrived_on, f"arrived on {config.arrived_on}, as arrived_on says"
+    if config.historical:
+        return None, "is a load of the past, as historical=true says"
+    if config.historical is None and is_first and config.source.historical:
+        return None, (
+            "is a load of the past, as the source says of a lake's first one; where it is none, end this and say "
+            "--set historical=false or --set arrived_on=DATE"
+        )
+    return today, (
+        f"arrived today, {today}, and is known from then on; where that is not so, end this and say "
+        "--set arrived_on=DATE, or --set historical=true for a load of the past"
+    )
 
 
 def _land(spark: SparkSession, config: Ingest, brought: Landing, arrival: Arrival, job: JobRun) -> None:
     root, landed = config.env.lake_root, dict.fromkeys((feed.table for feed in config.source.feeds.values()), 0)
-    for name in brought.files:
+    for name, path in brought.empty:
+        job.says(f"batch {arrival.batch_no}: {path} is empty, so it brings no {name}; look whether it should")
+    for name in sorted(brought.files.keys() - brought.filled):
+        job.says(f"batch {arrival.batch_no}: no rows of {name} landed, as all of its files are empty")
+    for name in brought.filled:
         table = config.source.feeds[name].table
         with described(spark, f"ingest: land {name} of batch {arrival.batch_no}"):
             rows = land(spark, brought, name, arrival, root, from_position=landed[table], check=check_mapping)
         job.read[name] = job.wrote[f"raw_{name}"] = rows
         landed[table] += rows
         job.says(f"batch {arrival.batch_no}: {rows:,} rows of {name} landed")
-    row = (arrival.batch_id, arrival.batch_no, arrival.arrived_on, datetime.now(UTC), landed)
+    row = (arrival.batch_id, arrival.batch_no, arrival.arrived_on, datetime.now(UTC), landed, config.source.name)
     with described(spark, f"ingest: batch {arrival.batch_no} has arrived"):
         delta.append(spark.createDataFrame([row], struct(BATCHES)), root, BATCHES)
 

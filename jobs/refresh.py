@@ -40,6 +40,7 @@ from tenure.spark.night import Night, emptied, night
 from tenure.spark.releases import last_release, rebuilt_tables, roll_back, write_release
 from tenure.spark.runs import described, job_run
 from tenure.spark.session import session
+from tenure.spark.waiting import check_source, landed_sources
 
 FLAGS = (
     Flag(
@@ -68,7 +69,7 @@ def run(spark: SparkSession, config: Refresh) -> str:
     root = config.env.lake_root
     with only_writer(spark, config.env), job_run(spark, root, "refresh") as job:
         before = last_release(spark, root)
-        _check_shop(config.source, before)
+        _check_shop(spark, root, config.source, before)
         _roll_back(spark, config, before, job)
         cleaned = _land_and_clean(spark, config)
         with described(spark, "refresh: look how far silver is"):
@@ -82,7 +83,7 @@ def run(spark: SparkSession, config: Refresh) -> str:
         with described(spark, "refresh: look what is new tonight"):
             tonight = _written(build, cleaned, before)
         check(build, config.source, tonight)
-        return _release(build, config.source, job)
+        return _release(build, config.source, job, before)
 
 
 def _written(build: Night, cleaned: tuple[int, ...], before: Row | None) -> Written:
@@ -94,16 +95,16 @@ def _written(build: Night, cleaned: tuple[int, ...], before: Row | None) -> Writ
     return written(build, before["through_batch"], before["last_complete_day"])
 
 
-def _check_shop(source: Source, before: Row | None) -> None:
+def _check_shop(spark: SparkSession, root: str, source: Source, before: Row | None) -> None:
     """What is fixed when a lake is made.
 
     Raises:
         WrongInput: if the settings want something else.
     """
+    with described(spark, "refresh: look whose lake this is"):
+        check_source([before["source"]] if before else landed_sources(spark, root), source)
     if before is None:
         return
-    if before["source"] != source.name:
-        raise WrongInput(f"this lake holds {before['source']}, not {source.name}; name another one, as in env.work=DIR")
     buckets = shop_from_json(before["shop"]).buckets
     if buckets != source.buckets:
         raise WrongInput(
@@ -149,9 +150,9 @@ def _build(spark: SparkSession, config: Refresh) -> None:
     label.run(spark, label.Label(**where))
 
 
-def _release(build: Night, source: Source, job: JobRun) -> str:
+def _release(build: Night, source: Source, job: JobRun, before: Row | None) -> str:
     with described(build.spark, "refresh: write the release"):
-        release_id = write_release(build, source, datetime.now(UTC))
+        release_id = write_release(build, source, datetime.now(UTC), after=before)
     job.says(f"release {release_id}: through batch {build.through_batch}, days up to {build.last_complete_day}")
     return release_id
 

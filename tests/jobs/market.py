@@ -155,9 +155,18 @@ def source(folder: Path, **settings: Any) -> Source:
     return Source.model_validate({**SOURCE, "data": str(folder), **settings})
 
 
-def landed(spark: SparkSession, work: Path, folder: Path, arrived_on: date | None = None, **settings: Any) -> bool:
-    config = ingest.Ingest(env=Env(work=str(work)), source=source(folder, **settings), arrived_on=arrived_on)
-    return ingest.run(spark, config)
+def landed(
+    spark: SparkSession,
+    work: Path,
+    folder: Path,
+    arrived_on: date | None = None,
+    historical: bool | None = None,
+    **settings: Any,
+) -> bool:
+    """``historical`` as the job is told; ``settings`` are the source's."""
+    of_source = source(folder, **settings)
+    told = {"arrived_on": arrived_on, "historical": historical}
+    return ingest.run(spark, ingest.Ingest(env=Env(work=str(work)), source=of_source, **told))
 
 
 def cleaned(spark: SparkSession, work: Path, **settings: Any) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import contextvars
 import datetime
 import gzip
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,10 +15,12 @@ import pytest
 from delta.tables import DeltaTable
 from tests.jobs import market
 
+import ingest
 from tenure.config.env import Env
 from tenure.contracts.control import BATCHES, JOB_RUNS
 from tenure.errors import Busy, WrongInput
-from tenure.spark.lock import only_writer
+from tenure.spark import delta
+from tenure.spark.lock import lock_path, only_writer
 
 ORDER = f"o0,{market.ANNA},apple,2026-03-01 10:00:00,2,200,s1"
 
@@ -57,6 +60,73 @@ def test_the_same_batch_again_leaves_the_same_table(spark, lake):
     assert market.bronze(spark, lake, "orders") == before
     assert len(market.rows(spark, lake, BATCHES)) == 1
     assert {row["outcome"] for row in market.rows(spark, lake, JOB_RUNS)} == {"done", "nothing_new"}
+
+
+TODAY = datetime.date(2026, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("told", "of_source", "is_first", "day"),
+    [
+        ({}, True, True, None),
+        ({}, True, False, TODAY),  # the hundredth night of a source that began with its history
+        ({}, False, True, TODAY),
+        ({"historical": True}, False, False, None),
+        ({"historical": False}, True, True, TODAY),
+        ({"arrived_on": datetime.date(2026, 4, 30)}, True, True, datetime.date(2026, 4, 30)),
+        ({"arrived_on": TODAY}, True, False, TODAY),
+    ],
+)
+def test_only_a_lakes_first_batch_is_a_load_of_the_past_because_its_source_is(tmp_path, told, of_source, is_first, day):
+    source = market.source(tmp_path, historical=of_source)
+    found, why = ingest.day_of_arrival(ingest.Ingest(env=Env(), source=source, **told), TODAY, is_first=is_first)
+    assert found == day
+    assert ("load of the past, as" in why) == (day is None)
+    assert bool(told) or "--set arrived_on=DATE" in why  # how to say otherwise
+
+
+def test_an_order_of_long_ago_that_comes_today_is_known_from_today(spark, tmp_path, caplog):
+    caplog.set_level("INFO")
+    for number in (1, 2, 3):
+        market.write_orders(tmp_path / str(number) / "orders.csv", [ORDER.replace("o0", f"o{number}")])
+    zone = ZoneInfo(market.SOURCE["calendar"])
+    before = datetime.datetime.now(zone).date()
+    assert market.landed(spark, tmp_path, tmp_path / "1")
+    assert market.landed(spark, tmp_path, tmp_path / "2")
+    assert not market.landed(spark, tmp_path, tmp_path / "1")  # the first load again: nothing is new
+    assert market.landed(spark, tmp_path, tmp_path / "3", historical=True)
+    arrived = {row["batch_no"]: row["arrived_on"] for row in market.rows(spark, tmp_path, BATCHES)}
+    assert (arrived[1], arrived[3]) == (None, None)
+    assert before <= arrived[2] <= datetime.datetime.now(zone).date()
+    assert "batch 1 is a load of the past, as the source says of a lake's first one" in caplog.text
+    assert f"batch 2 arrived today, {arrived[2]}, and is known from then on" in caplog.text
+
+
+def test_a_day_of_arrival_that_has_not_come_is_refused(spark, tmp_path):
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
+    later = datetime.datetime.now(ZoneInfo(market.SOURCE["calendar"])).date() + datetime.timedelta(days=2)
+    assert_refused(
+        spark, tmp_path, rf"arrived_on={later} is after .*, which is today in Europe/Paris", arrived_on=later
+    )
+
+
+def test_another_sources_batch_is_refused_also_by_a_lake_whose_first_ones_name_none(spark, tmp_path):
+    for number in (1, 2, 3):
+        market.write_orders(tmp_path / str(number) / "orders.csv", [ORDER.replace("o0", f"o{number}")])
+    market.landed(spark, tmp_path, tmp_path / "1")
+    of_old = delta.read(spark, str(tmp_path / "lake"), BATCHES).drop("source")
+    path = str(market.path_of(tmp_path, BATCHES))
+    of_old.write.format("delta").mode("overwrite").option("overwriteSchema", True).save(path)
+
+    assert market.landed(spark, tmp_path, tmp_path / "2")
+    with pytest.raises(WrongInput, match=r"this lake holds market, not another: name its source, as in --set source="):
+        market.landed(spark, tmp_path, tmp_path / "3", name="another")
+    with pytest.raises(WrongInput, match="this lake holds market, not another"):
+        market.cleaned(spark, tmp_path, name="another")
+
+    batches = {row["batch_no"]: row["source"] for row in market.rows(spark, tmp_path, BATCHES)}
+    assert batches == {1: None, 2: "market"}
+    assert len(market.bronze(spark, tmp_path, "orders")) == 2
 
 
 def test_a_relative_folder_lies_below_where_the_command_was_typed(spark, tmp_path, monkeypatch):
@@ -116,6 +186,26 @@ def test_one_job_at_a_time_writes_to_a_lake(spark, tmp_path):
         assert market.landed(spark, tmp_path, tmp_path / "landing")  # as a refresh does, which holds the lake
 
 
+def test_two_work_folders_with_one_lake_wait_for_each_other(spark, tmp_path):
+    lake, link = tmp_path / "lake", tmp_path / "link"
+    lake.mkdir()
+    link.symlink_to(lake)
+
+    def hold(place: str) -> None:
+        with only_writer(spark, Env(work=str(tmp_path / "b"), lake=place)):
+            pass
+
+    for place in (str(lake), str(link), lake.as_uri()):
+        held = only_writer(spark, Env(work=str(tmp_path / "a"), lake=str(lake)))
+        with held, pytest.raises(Busy, match="another job is writing to this lake"):
+            contextvars.Context().run(hold, place)
+        contextvars.Context().run(hold, place)  # let go of
+
+
+def test_the_lock_of_a_lake_in_an_object_store_lies_in_the_work_folder(tmp_path):
+    assert lock_path(Env(work=str(tmp_path), lake="s3a://tenure/lake")) == f"{tmp_path}/writer.lock"
+
+
 def assert_refused(spark, work: Path, match: str, **settings) -> None:
     """The landing is refused with that sentence; no batch arrived, and the landing files are as they were."""
     before = {path: path.read_bytes() for path in (work / "landing").rglob("*") if path.is_file()}
@@ -141,6 +231,30 @@ def test_a_missing_column_is_named_beside_those_that_landed(spark, tmp_path):
     assert_refused(
         spark, tmp_path, r"member_id cannot be made of 'member_id' .*these columns landed: order_id, product_id, at"
     )
+
+
+INVOICE = "536365,85123A,WHITE HANGING HEART T-LIGHT HOLDER,6,12/1/2010 8:26,2.55,17850,United Kingdom"
+
+
+@pytest.mark.parametrize(
+    ("line", "raw", "sentence"),
+    [
+        (ORDER, market.ANNA, "seem to hold data where the names of columns should be"),
+        (INVOICE, "17850", "seem to hold data where the names of columns should be"),
+        (INVOICE.replace(",6,", ",17850,"), "17850", "first line seems to hold data, not names"),
+        (f"order,sku,at,pieces,paid,{market.ANNA}", market.ANNA, "columns landed: order, .*, 1 not shown for looking"),
+    ],
+    ids=["order", "invoice", "the same twice", "one of many"],
+)
+def test_a_first_line_of_data_is_told_and_not_quoted(spark, tmp_path, caplog, line, raw, sentence):
+    caplog.set_level("INFO")
+    (tmp_path / "landing").mkdir()
+    (tmp_path / "landing" / "orders.csv").write_text(f"{line}\n{line}\n")
+    with pytest.raises(WrongInput, match=sentence) as refused:
+        market.landed(spark, tmp_path, tmp_path / "landing")
+    (run,) = market.rows(spark, tmp_path, JOB_RUNS)
+    assert run["message"] == str(refused.value)
+    assert raw not in str(refused.value) + caplog.text
 
 
 def test_a_truncated_parquet_file_is_named(spark, tmp_path):
@@ -190,10 +304,41 @@ def test_another_encoding_is_asked_for(spark, tmp_path):
     assert market.bronze(spark, tmp_path, "orders")[0]["landed"]["store"] == "café"
 
 
-def test_an_empty_file_is_named(spark, tmp_path):
+def test_an_empty_file_brings_no_rows_in_any_format(spark, tmp_path, caplog):
+    caplog.set_level("INFO")
+    landing = tmp_path / "landing"
+    market.write_orders(landing / "orders_1.csv", [ORDER])
+    market.write_products(landing / "products_1.parquet", market.PRODUCTS)
+    (landing / "members_1.jsonl").write_text(market.MEMBERS)
+    empty = {"orders_2.csv": b"", "products_2.parquet": b"", "members_2.jsonl": b"\n", "orders_3.csv": b"\xef\xbb\xbf"}
+    for name, content in empty.items():
+        (landing / name).write_bytes(content)
+    assert market.landed(spark, tmp_path, landing)
+    (batch,) = market.rows(spark, tmp_path, BATCHES)
+    assert batch["landed"] == {"raw_orders": 1, "raw_products": 2, "raw_members": 3}
+    assert [name for name in empty if f"{name} is empty" not in caplog.text] == []
+
+
+def test_a_feed_of_empty_files_only_says_so_and_the_others_land(spark, tmp_path, caplog):
+    caplog.set_level("INFO")
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
+    (tmp_path / "landing" / "members.jsonl").touch()
+    assert market.landed(spark, tmp_path, tmp_path / "landing")
+    assert "no rows of members landed, as all of its files are empty" in caplog.text
+    assert market.rows(spark, tmp_path, BATCHES)[0]["landed"] == {"raw_orders": 1, "raw_products": 0, "raw_members": 0}
+
+
+@pytest.mark.parametrize("name", ["orders.csv", "members.jsonl", "products.parquet"])
+def test_a_folder_of_empty_files_only_is_refused(spark, tmp_path, name):
     (tmp_path / "landing").mkdir()
-    (tmp_path / "landing" / "orders.csv").touch()
-    assert_refused(spark, tmp_path, r"orders\.csv is empty: it needs a first line that names its columns")
+    (tmp_path / "landing" / name).touch()
+    assert_refused(spark, tmp_path, rf"landing holds only empty files \({name}\): bring them again")
+
+
+def test_a_blank_first_line_is_told(spark, tmp_path):
+    (tmp_path / "landing").mkdir()
+    (tmp_path / "landing" / "orders.csv").write_text(f"\n{ORDER}\n")
+    assert_refused(spark, tmp_path, r"orders\.csv: its first line is blank; name the columns in it")
 
 
 def test_a_column_of_another_type_than_before_is_refused(spark, tmp_path):

@@ -7,7 +7,6 @@ import gzip
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -64,9 +63,8 @@ def codes(night: list[str], work: Path) -> dict[str, tuple[int, str]]:
 
     end("wrong input", "--set", "source.calendar=Europe/Pariss")
     end("refused", "--set", "source.quarantine_limit=0.01")
-    with ExitStack() as held:
-        for path in work.glob("*.lock"):
-            fcntl.lockf(held.enter_context(path.open("w")), fcntl.LOCK_EX)
+    with (work / "lake/writer.lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
         end("busy")
     end("done")
     publish = ["python", "jobs/publish_members.py", "--set", f"env.work={work}"]

@@ -206,6 +206,17 @@ def test_a_lake_keeps_its_buckets_and_its_shop(spark, by_nights, folder):
         refresh.run(spark, kiosk.config(work, kiosk.landed(3, folder), kiosk.FORGOTTEN, name="another"))
 
 
+def test_another_sources_refresh_leaves_a_lake_without_a_release_as_it_was(spark, secret, folder, tmp_path):
+    wanted = kiosk.config(tmp_path, kiosk.landed(0, folder), kiosk.FIRST)
+    ingest.run(spark, ingest.Ingest(env=wanted.env, source=wanted.source, historical=True))
+    refresh.clean.run(spark, refresh.clean.Clean(env=wanted.env, source=wanted.source))
+    root = str(tmp_path / "lake")
+    before = delta.version(spark, root, PRODUCTS)
+    with pytest.raises(WrongInput, match="this lake holds kiosk, not another"):
+        refresh.run(spark, kiosk.config(tmp_path, kiosk.landed(0, folder), kiosk.FIRST, name="another"))
+    assert delta.version(spark, root, PRODUCTS) == before
+
+
 def test_a_mended_expression_leaves_the_lake_of_the_right_one(spark, secret, folder, tmp_path):
     """Silver and gold, which begins anew; and the night after it has nothing to do."""
     feeds = kiosk.SOURCE["feeds"]

@@ -275,7 +275,7 @@ class Source(Settings):
     grid: Grid
     split: SplitByTime | SplitByCounts
     buckets: int = Field(default=8, ge=1)
-    historical: bool = False  # whether a batch without a day of arrival is a load of the past
+    historical: bool = False  # whether a lake's first batch is a load of the past, where no day of arrival is said
     last_complete_day: date | None = None  # by default the newest day known of, before a live batch arrived
     quarantine_limit: float = Field(default=0.05, ge=0, le=1)  # share of a batch's rows of a table
     feeds: dict[str, Feed]

@@ -27,6 +27,13 @@ BATCHES = Table(
         ARRIVED_ON,
         Column(name="ingested_at", kind=Kind.MOMENT, says="when the batch was ingested"),
         Column(name="landed", kind=Kind.COUNTS_BY_NAME, says="rows landed, by raw table"),
+        # Last, as older lakes have got it later.
+        Column(
+            name="source",
+            kind=Kind.TEXT,
+            says="name of the source that brought it; null for a batch that landed before this was kept",
+            nullable=True,
+        ),
     ),
 )
 QUARANTINE = Table(

@@ -64,6 +64,17 @@ def create(spark: SparkSession, root: str, table: Table, *, is_merged_into: bool
     builder.execute()
 
 
+def widen(spark: SparkSession, root: str, table: Table) -> None:
+    """The table, made where there is none yet, with columns that its contract got since: null in the rows of before.
+
+    For a table that cannot be made again from others.
+    """
+    create(spark, root, table)
+    if not set(table.names) <= set(read(spark, root, table).columns):
+        nothing = spark.createDataFrame([], struct(table))
+        nothing.write.format("delta").mode("append").option("mergeSchema", True).save(table_path(root, table))
+
+
 def properties(table: Table, is_merged_into: bool = False) -> dict[str, str]:
     """Delta's table properties. Statistics are collected on the columns that are filtered on only: on all of them a
     write costs half as much again."""

@@ -11,14 +11,17 @@ import bz2
 import csv
 import gzip
 import hashlib
+import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
@@ -34,6 +37,7 @@ from tenure.contracts.landing import ENVELOPE
 from tenure.errors import WrongInput
 from tenure.lake.layout import RETENTION, bronze_folder, bronze_path
 from tenure.spark import delta
+from tenure.spark.column_names import look_like_data, quoted
 from tenure.spark.schema import spark_type
 
 LANDED = "landed"  # the struct of the columns as they came
@@ -65,19 +69,35 @@ class Landing:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()[:16]
 
+    @cached_property
+    def empty(self) -> tuple[tuple[str, Path], ...]:
+        """Feeds and files of theirs that hold nothing, not even a header: no rows, whatever the format."""
+        return tuple((name, path) for name, paths in self.files.items() for path in paths if _is_empty(path))
+
+    @cached_property
+    def filled(self) -> Mapping[str, tuple[Path, ...]]:
+        """The other files, of every feed that has some."""
+        empty = set(self.empty)
+        rest = {name: tuple(p for p in paths if (name, p) not in empty) for name, paths in self.files.items()}
+        return {name: paths for name, paths in rest.items() if paths}
+
 
 def landing(source: Source) -> Landing:
     """The files below the source's folder that its feeds name.
 
     Raises:
-        WrongInput: if there is none.
+        WrongInput: if there is none, or none that holds anything.
     """
     folder = source.folder
     found = {name: _matches(folder, feed.files) for name, feed in source.feeds.items()}
     if not any(found.values()):
         patterns = ", ".join(pattern for feed in source.feeds.values() for pattern in feed.files)
         raise WrongInput(f"{folder} holds none of {patterns}: put the landing files there, or name their folder")
-    return Landing(source=source, folder=folder, files={name: paths for name, paths in found.items() if paths})
+    brought = Landing(source=source, folder=folder, files={name: paths for name, paths in found.items() if paths})
+    if not brought.filled:
+        names = _listed(sorted({path for paths in brought.files.values() for path in paths}))
+        raise WrongInput(f"{folder} holds only empty files ({names}): bring them again, or run when there is something")
+    return brought
 
 
 def _matches(folder: Path, patterns: Sequence[str]) -> tuple[Path, ...]:
@@ -127,7 +147,7 @@ def land(
         WrongInput: if a file cannot be read, or was damaged; nothing of the feed is written then.
     """
     feed = landing.source.feeds[feed_name]
-    paths = landing.files[feed_name]
+    paths = landing.filled[feed_name]
     try:
         rows = read_files(spark, feed, paths)
         check(rows, feed_name, feed)
@@ -166,7 +186,7 @@ def read_files(spark: SparkSession, feed: Feed, paths: Sequence[Path]) -> DataFr
     return rows.select(F.struct(*(_quoted(name) for name in names)).alias(LANDED), _FILE, _BLOCK, _PLACE)
 
 
-_COMPRESSED: Mapping[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open}
+_COMPRESSED: Mapping[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open}  # files of bytes
 _SUFFIXES = {".csv": "csv", ".txt": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 
 
@@ -228,21 +248,52 @@ def _header(feed: Feed, path: Path) -> tuple[str, ...]:
         raise WrongInput(f"{feed.encoding} is no encoding: name one, as in UTF-8, ISO-8859-1 or GB18030") from None
     except csv.Error as error:
         raise WrongInput(f"{path}: its first line is no CSV header ({error}); repair the file and run again") from None
-    if not header or not any(name.strip() for name in header):
-        raise WrongInput(f"{path} is empty: it needs a first line that names its columns")
+    if not any(name.strip() for name in header):
+        raise WrongInput(f"{path}: its first line is blank; name the columns in it and run again")
     repeated = {name for name in header if [other.lower() for other in header].count(name.lower()) > 1}
+    if repeated and look_like_data(header):
+        raise WrongInput(
+            f"{path}: its first line seems to hold data, not names: add a line before it that names the columns, and "
+            "run again"
+        )
     if repeated:
-        raise WrongInput(f"{path}: its first line names {', '.join(sorted(repeated))} twice; rename one and run again")
+        names = quoted(sorted(repeated))
+        raise WrongInput(f"{path}: its first line names columns twice ({names}); rename one and run again")
     return tuple(name or f"column_{place}" for place, name in enumerate(header))
 
 
 def _first_line(path: Path, encoding: str, delimiter: str) -> list[str]:
+    with _unpacked(path) as file:
+        text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
+        return next(csv.reader(text, delimiter=delimiter), [])
+
+
+_BLANK = b" \t\r\n\xef\xbb\xbf\xff\xfe"  # and the byte order marks of UTF-8 and UTF-16
+_CHUNK = 1 << 12
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a file holds no byte, or, of text, nothing but blanks."""
+    if not path.stat().st_size:
+        return True
+    with _unpacked(path) as file:
+        return not any(chunk.strip(_BLANK) for chunk in iter(lambda: file.read(_CHUNK), b""))
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """The file's bytes, those that were packed where it is compressed.
+
+    Raises:
+        WrongInput: if it was cut off.
+    """
     if path.suffix not in _COMPRESSED:
-        with path.open(encoding=encoding, errors="replace", newline="") as file:
-            return next(csv.reader(file, delimiter=delimiter), [])
+        with path.open("rb") as file:
+            yield file
+        return
     try:
-        with _COMPRESSED[path.suffix](path, "rt", encoding=encoding, errors="replace", newline="") as file:
-            return next(csv.reader(file, delimiter=delimiter), [])
+        with _COMPRESSED[path.suffix](path) as file:
+            yield file
     except (EOFError, OSError, zlib.error) as error:
         raise WrongInput(
             f"{path} is no whole {path.suffix} file, it may have been cut off: bring it again and run again ({error})"
@@ -393,5 +444,8 @@ def _sentence(feed: str, paths: Sequence[Path], error: PySparkException | Py4JJa
         what = "a column has another type than before; convert the file to the earlier type and run again"
     else:
         what = "a file cannot be read; repair it or take it away, and run again"
-    names = ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
-    return f"feed {feed} ({names}): {what}"
+    return f"feed {feed} ({_listed(paths)}): {what}"
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
@@ -19,13 +20,22 @@ _HELD: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 
 @contextmanager
 def only_writer(spark: SparkSession, env: Env) -> Iterator[None]:
-    """Holds the lake of ``env``, by a file in its work folder, for as long as the block runs.
+    """Holds the lake of ``env``, by the file ``lock_path``, for as long as the block runs.
 
     Raises:
         Busy: if another job does.
     """
-    with only_one(spark, f"{env.work}/writer.lock"):
+    with only_one(spark, lock_path(env)):
         yield
+
+
+def lock_path(env: Env) -> str:
+    """In the lake, where all who write to it meet, whatever their work folders and however they spell its path. An
+    object store has no locks: of a lake at a URL it lies in the work folder, which its jobs have to share."""
+    root = env.lake_root
+    if root.startswith("file://"):
+        root = unquote(urlparse(root).path)
+    return f"{env.work if '://' in root else root}/writer.lock"
 
 
 @contextmanager

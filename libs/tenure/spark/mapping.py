@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -24,6 +24,7 @@ from tenure.contracts.landing import (
 from tenure.contracts.silver import ORDER_LINES
 from tenure.contracts.table import NUMERIC, Kind, Table
 from tenure.errors import WrongInput
+from tenure.spark.column_names import look_like_data, quoted
 from tenure.spark.landing import LANDED, UNREADABLE, is_broken
 from tenure.spark.schema import spark_type
 
@@ -109,7 +110,7 @@ def check_mapping(rows: DataFrame, feed_name: str, feed: Feed) -> None:
     """Whether the feed's expressions can be evaluated on what landed.
 
     Raises:
-        WrongInput: naming the expression and the columns that landed.
+        WrongInput: naming the expression and the columns that landed, as far as they look like names.
     """
     landed = rows.select(f"{LANDED}.*")
     for name, expression in feed.columns.items():
@@ -117,11 +118,20 @@ def check_mapping(rows: DataFrame, feed_name: str, feed: Feed) -> None:
         try:
             landed.select(_typed(landed, feed, name, kind))
         except (AnalysisException, ParseException) as error:
-            there = ", ".join(column for column in landed.columns if column != UNREADABLE)
+            there = [column for column in landed.columns if column != UNREADABLE]
             raise WrongInput(
-                f"feed {feed_name}: {name} cannot be made of {expression!r} ({_reason(error)}); "
-                f"these columns landed: {there}; correct the expression in the source's YAML, or the files"
+                f"feed {feed_name}: {name} cannot be made of {expression!r} ({_reason(error)}); {_what_landed(there)}"
             ) from None
+
+
+def _what_landed(columns: Sequence[str]) -> str:
+    if look_like_data(columns):
+        return (
+            "its files seem to hold data where the names of columns should be, as a CSV file without a header does: "
+            "add a first line that names the columns, and run again"
+        )
+    there = quoted(columns) or "none"
+    return f"these columns landed: {there}; correct the expression in the source's YAML, or the files"
 
 
 def check_rules(spark: SparkSession, source: Source) -> None:

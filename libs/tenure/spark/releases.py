@@ -17,6 +17,7 @@ from tenure.contracts.gold import gold_tables
 from tenure.contracts.shop import Shop, shop_to_json
 from tenure.contracts.silver import SILVER_TABLES
 from tenure.contracts.table import Table
+from tenure.errors import Busy
 from tenure.lake.layout import bronze_path, table_path
 from tenure.lifecycle.calendar import newest_as_of
 from tenure.spark import delta
@@ -65,8 +66,16 @@ def versions(spark: SparkSession, root: str, source: Source) -> dict[str, int]:
     return {name: delta.version_at(spark, path) for name, path in paths.items() if delta.is_table(spark, path)}
 
 
-def write_release(build: Night, source: Source, released_at: datetime) -> str:
-    """One row, in one commit: from here on everybody sees this night. Its id."""
+def write_release(build: Night, source: Source, released_at: datetime, *, after: Row | None) -> str:
+    """One row, in one commit: from here on everybody sees this night. Its id.
+
+    Args:
+        after: the release that the night began with; none before the first.
+
+    Raises:
+        Busy: if another one was written meanwhile, whose job may have rolled back what this night wrote.
+    """
+    _check_newest(last_release(build.spark, build.root), after)
     release_id = f"{released_at:%Y%m%dT%H%M%S}.{released_at.microsecond // 1000:03d}Z-{uuid.uuid4().hex[:6]}"
     row = {
         "release_id": release_id,
@@ -83,3 +92,12 @@ def write_release(build: Night, source: Source, released_at: datetime) -> str:
     rows = build.spark.createDataFrame([tuple(row[name] for name in RELEASES.names)], struct(RELEASES))
     delta.append(rows, build.root, RELEASES)
     return release_id
+
+
+def _check_newest(newest: Row | None, after: Row | None) -> None:
+    # Of a lake at a URL the lock lies in the work folder, so jobs with two work folders do not see each other.
+    if newest and (after is None or newest["release_id"] != after["release_id"]):
+        raise Busy(
+            f"another job wrote release {newest['release_id']} into this lake while this night ran, so this one is not "
+            "released: give all jobs of the lake the same env.work, then run again"
+        )

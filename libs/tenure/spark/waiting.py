@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from pyspark.sql import SparkSession
@@ -26,15 +26,44 @@ from tenure.spark.runs import described
 Waiting = Callable[..., Batch]  # a batch of which only ``kept`` is missing
 
 
-def check_feeds(spark: SparkSession, root: str, source: Source) -> None:
-    """All that landed has a feed that tells what it means, also what is clean: other settings clean it anew.
+def check_source(held: Iterable[str | None], source: Source) -> None:
+    """A lake holds batches of one source, as none can be taken back.
+
+    Args:
+        held: the sources that the lake's batches or releases name; None where that was not kept yet.
 
     Raises:
-        WrongInput: naming the feed that a batch landed under, or the raw table that it brought, and the batch.
+        WrongInput: naming both.
     """
-    delta.create(spark, root, BATCHES)
+    for name in held:
+        if name not in (None, source.name):
+            raise WrongInput(
+                f"this lake holds {name}, not {source.name}: name its source, as in --set source=YAML, or another "
+                "lake, as in --set env.work=DIR"
+            )
+
+
+def landed_sources(spark: SparkSession, root: str) -> set[str | None]:
+    """Whose batches the lake holds."""
+    if not delta.exists(spark, root, BATCHES):
+        return set()
+    delta.widen(spark, root, BATCHES)
+    return {row["source"] for row in delta.read(spark, root, BATCHES).select("source").distinct().collect()}
+
+
+def check_feeds(spark: SparkSession, root: str, source: Source) -> None:
+    """All that landed is the source's, and has a feed that tells what it means, also what is clean: other settings
+    clean it anew.
+
+    Raises:
+        WrongInput: naming the other source, or the feed that a batch landed under, or the raw table that it brought,
+            and the batch.
+    """
+    delta.widen(spark, root, BATCHES)
     with described(spark, "clean: look whether every feed that landed is still in the source's YAML"):
-        batches = delta.read(spark, root, BATCHES).orderBy("batch_no").select("batch_no", "batch_id", "landed")
+        batches = delta.read(spark, root, BATCHES).orderBy("batch_no")
+        arrived = batches.collect()
+        check_source((row["source"] for row in arrived), source)
         for feed in sorted(set(landed_feeds(spark, root)) - set(source.feeds)):
             rows = delta.load(spark, bronze_path(root, feed))
             first = batches.join(rows, ["batch_no", "batch_id"], "left_semi").first()
@@ -44,7 +73,7 @@ def check_feeds(spark: SparkSession, root: str, source: Source) -> None:
                     "back under its name, with the columns that its rows have"
                 )
         told = {feed.table for feed in source.feeds.values()}
-        for row in batches.collect():
+        for row in arrived:
             for table in sorted(table for table, rows in row["landed"].items() if rows and table not in told):
                 raise WrongInput(
                     f"batch {row['batch_no']} landed rows of {table}, which no feed in the source's YAML brings any "

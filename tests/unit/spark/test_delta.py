@@ -1,6 +1,6 @@
 """Delta tables follow their contracts, and every write counts what it wrote."""
 
-from datetime import date
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from tenure.contracts.table import Column, Kind, Layer, Table
 from tenure.lake.layout import table_path
 from tenure.spark import delta
 from tenure.spark.night import begin_anew
+from tenure.spark.schema import struct
 
 VISITS = Table(
     name="visits",
@@ -40,7 +41,7 @@ def visits(spark: SparkSession, *rows: tuple[int, int, int]) -> DataFrame:
     )
 
 
-def held(spark: SparkSession, root: Path) -> list[tuple[int, date, int]]:
+def held(spark: SparkSession, root: Path) -> list[tuple[int, int, int | None]]:
     rows = delta.read(spark, str(root), VISITS).orderBy("member_key", "day").collect()
     return [(row["member_key"], row["day"].day, row["spend_minor"]) for row in rows]
 
@@ -94,6 +95,52 @@ def test_a_restored_table_stands_where_it_stood(spark: SparkSession, tmp_path: P
     after = delta.version(spark, str(tmp_path), VISITS)
     delta.restore(spark, str(tmp_path), VISITS, after)
     assert delta.version(spark, str(tmp_path), VISITS) == after
+
+
+def is_scanned(rows: DataFrame) -> bool:
+    return "parquet" in rows._jdf.queryExecution().optimizedPlan().toString()
+
+
+def test_an_empty_table_stands_without_a_scan_and_a_filled_one_with_its_rows(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    root = str(tmp_path)
+    nothing = delta.standing(spark, root, VISITS)
+    assert [(field.name, field.dataType) for field in nothing.schema] == [(f.name, f.dataType) for f in struct(VISITS)]
+    assert nothing.collect() == []
+    assert not is_scanned(nothing)
+    assert delta.exists(spark, root, VISITS)
+
+    delta.append(visits(spark, (1, 1, 50)), root, VISITS)
+    assert is_scanned(delta.standing(spark, root, VISITS))
+    assert [row["member_key"] for row in delta.standing(spark, root, VISITS).collect()] == [1]
+
+    begin_anew(spark, root, VISITS)
+    assert not is_scanned(delta.standing(spark, root, VISITS))
+
+
+def test_what_replaces_nothing_is_appended_and_what_replaces_rows_is_not(spark: SparkSession, tmp_path: Path) -> None:
+    root, where = str(tmp_path), "day = DATE'2017-06-02'"
+
+    def replaced(*rows: tuple[int, int, int]) -> str:
+        delta.replace_where(visits(spark, *rows), root, VISITS, where)
+        newest = DeltaTable.forPath(spark, table_path(root, VISITS)).history(1).first()
+        assert newest is not None
+        return newest["operationParameters"]["mode"]
+
+    assert replaced((1, 2, 50)) == "Append"
+    assert replaced((1, 2, 60)) == "Overwrite"
+    assert held(spark, tmp_path) == [(1, 2, 60)]
+
+
+def test_a_table_of_an_earlier_contract_gets_the_columns_that_it_lacks(spark: SparkSession, tmp_path: Path) -> None:
+    root, earlier = str(tmp_path), replace(VISITS, columns=VISITS.columns[:-1])
+    delta.append(visits(spark, (1, 1, 50)), root, earlier)
+    for _ in range(2):
+        delta.widen(spark, root, VISITS)
+    assert delta.version(spark, root, VISITS) == 2  # made, written, widened once
+    delta.append(visits(spark, (2, 1, 60)), root, VISITS)
+    assert held(spark, tmp_path) == [(1, 1, None), (2, 1, 60)]
 
 
 def test_statistics_are_kept_on_filtered_columns_only(spark: SparkSession, tmp_path: Path) -> None:

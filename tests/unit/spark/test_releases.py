@@ -1,18 +1,22 @@
-"""The way back to a release is gone once."""
+"""The way back to a release is gone once, and a release follows the one that its night began with."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
+from tests.jobs.kiosk import SOURCE
 
+from tenure.config.source import Source
 from tenure.contracts.dictionary import SHOP
 from tenure.contracts.gold import LABELS
 from tenure.contracts.silver import MEMBER_IDENTITIES
+from tenure.errors import Busy
 from tenure.spark import delta
 from tenure.spark.night import Night
-from tenure.spark.releases import roll_back
+from tenure.spark.releases import last_release, roll_back, write_release
 from tenure.spark.schema import struct
 
 
@@ -63,3 +67,17 @@ def test_a_table_that_no_release_knows_is_emptied_once(spark: SparkSession, tmp_
     assert roll_back(spark, root, tables, None) == (MEMBER_IDENTITIES.name,)
     assert roll_back(spark, root, tables, None) == ()
     assert keys(spark, root) == []
+
+
+def test_a_night_during_which_another_one_released_is_not_released(spark: SparkSession, tmp_path: Path) -> None:
+    root, source = str(tmp_path), Source.model_validate(SOURCE)
+    night = Night(spark=spark, root=root, shop=source.shop, last_complete_day=date(2026, 6, 1), through_batch=1)
+    first = write_release(night, source, datetime(2026, 6, 2, 1, tzinfo=UTC), after=None)
+    began_with = last_release(spark, root)
+    second = write_release(night, source, datetime(2026, 6, 2, 2, tzinfo=UTC), after=began_with)
+    for after in (None, began_with):
+        with pytest.raises(Busy, match=rf"another job wrote release {second} .* this one is not released"):
+            write_release(night, source, datetime(2026, 6, 2, 3, tzinfo=UTC), after=after)
+    stands = last_release(spark, root)
+    assert stands is not None
+    assert stands["release_id"] == second > first

@@ -51,6 +51,21 @@ def test_a_failed_run_leaves_no_row_content_behind(spark: SparkSession, tmp_path
     ]
 
 
+def test_a_run_that_cannot_be_noted_ends_as_it_did(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "control").mkdir()
+    (tmp_path / "control/job_runs").write_text("a file where the table should be")
+    with job_run(spark, str(tmp_path), "refresh"):
+        pass
+    with pytest.raises(Refused, match="too many rows"), job_run(spark, str(tmp_path), "clean"):
+        raise Refused("too many rows were quarantined")
+    first, second = (one.getMessage() for one in caplog.records if one.name == "tenure.spark.runs")
+    assert first.startswith(f"refresh ended (done) but could not be noted in {tmp_path}/control/job_runs: ")
+    assert second.startswith("clean ended (refused) but could not be noted")
+    assert "\n" not in first
+
+
 def test_what_was_described_around_is_so_again_after(spark: SparkSession) -> None:
     told = lambda: spark.sparkContext.getLocalProperty("spark.job.description")  # noqa: E731
     with described(spark, "clean: everything"):
