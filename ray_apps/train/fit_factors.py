@@ -14,16 +14,22 @@ from then on.
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tenure.config.command import Flag, command
 from tenure.training.factors_settings import FitFactors
-from tenure.training.recommender import Outcome, fit_recommender
-from tenure.training.workers import cluster, trained
+
+if TYPE_CHECKING:
+    from tenure.training.recommender import Outcome
 
 FLAGS = (Flag("--again", "again", "train also where the same was trained before", "true"),)
 
 
 def run(config: FitFactors) -> Outcome:
+    # Here, so that help and a wrong setting are answered before Ray is loaded.
+    from tenure.training.recommender import fit_recommender
+    from tenure.training.workers import cluster, trained
+
     with cluster(config.env, config.scale):
         return fit_recommender(config, partial(trained, env=config.env, scale=config.scale))
 

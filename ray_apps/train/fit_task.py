@@ -13,11 +13,13 @@ see the future.
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tenure.config.command import Flag, command
-from tenure.training.fit import Outcome, fit_task
 from tenure.training.settings import FitTask
-from tenure.training.workers import cluster, trained
+
+if TYPE_CHECKING:
+    from tenure.training.fit import Outcome
 
 FLAGS = (
     Flag("--seeds", "seeds", "train with so many seeds and report their mean"),
@@ -26,6 +28,10 @@ FLAGS = (
 
 
 def run(config: FitTask) -> Outcome:
+    # Here, so that help and a wrong setting are answered before Ray and torch are loaded.
+    from tenure.training.fit import fit_task
+    from tenure.training.workers import cluster, trained
+
     with cluster(config.env, config.scale):
         return fit_task(config, partial(trained, env=config.env, scale=config.scale))
 

@@ -77,6 +77,7 @@ def test_rules_are_counted_also_where_they_only_mark(spark, lake):
     assert balance["netted_by_rule"] == {"taken_back_same_day": 2, "nothing_moved": 1}
 
 
+@pytest.mark.long
 def test_a_mark_is_counted_by_what_became_of_the_row(spark, secret, tmp_path):
     """Three lines without a store: one is kept, one comes twice, one has no quantity either."""
     line = f"o0,{market.ANNA},apple,2026-03-01 10:00:00,2,200,"

@@ -28,6 +28,7 @@ def secret(monkeypatch):
     monkeypatch.setenv("TENURE_MEMBER_KEY_SECRET", market.SECRET)
 
 
+@pytest.mark.long
 def test_rows_that_a_killed_ingest_left_are_in_no_other_batch(spark, tmp_path, monkeypatch):
     """Two feeds bring one raw table; the kill comes after the first, and only the second one's files land then."""
     market.write_orders(tmp_path / "landing" / "web.csv", [ORDER])

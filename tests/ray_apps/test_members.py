@@ -207,6 +207,7 @@ def test_a_batch_without_a_model_that_fits_is_refused_with_the_reasons(
     assert "no champion for churn" in noted[0]["message"]
 
 
+@pytest.mark.long
 def test_a_batch_passes_over_a_champion_that_does_not_load(
     score_members: ModuleType, local_ray: None, tmp_path: Path
 ) -> None:

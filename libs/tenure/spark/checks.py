@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
+from typing import Any
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from tenure.config.source import Feed, Source
@@ -113,47 +114,58 @@ def _since(rows: DataFrame, after_batch: int) -> DataFrame:
 
 def lost_landings(build: Night, feeds: Mapping[str, Feed], after_batch: int = 0) -> Iterator[str]:
     """Bronze holds, of every batch and raw table, as many rows as were counted when they landed."""
-    held: dict[tuple[int, str, str], int] = {}
-    for name, feed in feeds.items():
-        if not delta.is_table(build.spark, bronze_path(build.root, name)):
-            continue
-        rows = _since(delta.load(build.spark, bronze_path(build.root, name)), after_batch)
-        for row in rows.groupBy("batch_no", "batch_id").count().collect():
-            key = (row["batch_no"], row["batch_id"], feed.table)
-            held[key] = held.get(key, 0) + row["count"]
-    batches = _since(build.read(BATCHES), after_batch).orderBy("batch_no").collect()
-    for batch in batches:
+    held = _landed(build, feeds, after_batch)
+    for batch in _batches(build, after_batch):
         for table, landed in sorted(batch["landed"].items()):
             found = held.get((batch["batch_no"], batch["batch_id"], table), 0)
             if found != landed:
                 yield f"bronze holds {found:,} rows of {table} of batch {batch['batch_no']}, {landed:,} landed"
 
 
+def _landed(build: Night, feeds: Mapping[str, Feed], after_batch: int) -> dict[tuple[Any, ...], int]:
+    """Rows in bronze by batch and raw table."""
+    paths = {bronze_path(build.root, name): feed.table for name, feed in feeds.items()}
+    parts = [
+        _since(delta.load(build.spark, path), after_batch).select("batch_no", "batch_id", F.lit(table).alias("raw"))
+        for path, table in paths.items()
+        if delta.is_table(build.spark, path)
+    ]
+    return _counted(parts, "batch_no", "batch_id", "raw")
+
+
+def _batches(build: Night, after_batch: int) -> list[Row]:
+    return _since(build.read(BATCHES), after_batch).orderBy("batch_no").collect()
+
+
+def _balances(build: Night, after_batch: int) -> list[Row]:
+    return _since(build.read(CONSERVATION), after_batch).orderBy("batch_no", "table").collect()
+
+
 def lost_rows(build: Night, after_batch: int = 0) -> Iterator[str]:
     """Landed = silver + duplicates + quarantined + netted, for every raw table of every batch that landed; and the
     tables hold, of each batch, what was counted when it was written."""
-    counted = F.col("silver") + F.col("duplicates") + F.col("quarantined") + F.col("netted")
-    balances = _since(build.read(CONSERVATION), after_batch)
-    for row in balances.where(F.col("landed") != counted).orderBy("batch_no", "table").collect():
-        yield f"{row['table']} of batch {row['batch_no']}: {row['landed']:,} rows landed, but their fates do not add up"
-    arrived = _since(build.read(BATCHES), after_batch)
-    arrived = arrived.select("batch_id", F.explode("landed").alias("table", "arrived"))
-    both = arrived.join(balances, ["batch_id", "table"], "left").where("arrived > 0 and not arrived <=> landed")
-    for row in both.collect():
-        cleaned = row["landed"] or 0
-        yield f"{row['table']} of batch {row['batch_id']}: {row['arrived']:,} rows arrived, {cleaned:,} were cleaned"
+    balances = _balances(build, after_batch)
+    for row in balances:
+        if row["landed"] != row["silver"] + row["duplicates"] + row["quarantined"] + row["netted"]:
+            of = f"{row['table']} of batch {row['batch_no']}"
+            yield f"{of}: {row['landed']:,} rows landed, but their fates do not add up"
+    cleaned = {(row["batch_id"], row["table"]): row["landed"] for row in balances}
+    for batch in _batches(build, after_batch):
+        for table, arrived in sorted(batch["landed"].items()):
+            known = cleaned.get((batch["batch_id"], table), 0)
+            if arrived != known:
+                yield f"{table} of batch {batch['batch_id']}: {arrived:,} rows arrived, {known:,} were cleaned"
     yield from _not_as_counted(build, after_batch, balances)
 
 
-def _not_as_counted(build: Night, after_batch: int, balances: DataFrame) -> Iterator[str]:
+def _not_as_counted(build: Night, after_batch: int, balances: Sequence[Row]) -> Iterator[str]:
     """Rows that a table lost, or holds twice, after they were counted."""
-    by_batch = balances.orderBy("batch_no", "table").collect()
-    holding = [(QUARANTINE, F.col("table"), ("quarantined",)), (REPLACED, F.col("table"), ("duplicates", "netted"))]
-    holding += [(table, F.lit(raw.name), ("silver",)) for raw, table in _SILVER_OF]
-    for table, of_raw, counts in holding:
-        held = _held(build, table, of_raw, after_batch)
-        for row in (row for row in by_batch if table not in _RAW_OF or row["table"] == _RAW_OF[table]):
-            found, expected = held.get((row["batch_no"], row["table"]), 0), sum(row[name] for name in counts)
+    held = _held(build, after_batch)
+    counts = {QUARANTINE: ("quarantined",), REPLACED: ("duplicates", "netted")}
+    for table in (QUARANTINE, REPLACED, *_RAW_OF):
+        for row in (row for row in balances if table not in _RAW_OF or row["table"] == _RAW_OF[table]):
+            expected = sum(row[name] for name in counts.get(table, ("silver",)))
+            found = held.get((table.name, row["batch_no"], row["table"]), 0)
             if found != expected:
                 yield (
                     f"{table.name} holds {found:,} rows of {row['table']} of batch {row['batch_no']}, "
@@ -161,26 +173,36 @@ def _not_as_counted(build: Night, after_batch: int, balances: DataFrame) -> Iter
                 )
 
 
-def _held(build: Night, table: Table, of_raw: Column, after_batch: int) -> dict[tuple[int, str], int]:
-    """Rows by batch and raw table."""
-    if not delta.exists(build.spark, build.root, table):
+def _held(build: Night, after_batch: int) -> dict[tuple[Any, ...], int]:
+    """Rows by table, batch and raw table."""
+    of_raw = {QUARANTINE: F.col("table"), REPLACED: F.col("table")}
+    of_raw |= {table: F.lit(raw) for table, raw in _RAW_OF.items()}
+    parts = []
+    for table, raw in of_raw.items():
+        if delta.exists(build.spark, build.root, table):
+            rows = _since(build.read(table), after_batch)
+            if table == MEMBERS:  # those who were only seen stand beside those who registered: they never landed
+                rows = rows.where(~F.array_contains("flags", rules.FIRST_SEEN))
+            parts.append(rows.select(F.lit(table.name).alias("held_by"), "batch_no", raw.alias("raw")))
+    return _counted(parts, "held_by", "batch_no", "raw")
+
+
+def _counted(parts: Sequence[DataFrame], *by: str) -> dict[tuple[Any, ...], int]:
+    """Rows of all parts by ``by``, in one query: in a small night it is the number of queries that costs."""
+    if not parts:
         return {}
-    rows = _since(build.read(table), after_batch)
-    if table == MEMBERS:  # those who were only seen stand beside those who registered: they never landed
-        rows = rows.where(~F.array_contains("flags", rules.FIRST_SEEN))
-    found = rows.groupBy("batch_no", of_raw.alias("raw")).count().collect()
-    return {(row["batch_no"], row["raw"]): row["count"] for row in found}
+    found = reduce(DataFrame.unionByName, parts).groupBy(*by).count().collect()
+    return {tuple(row[name] for name in by): row["count"] for row in found}
 
 
 def too_much_quarantined(build: Night, limit: float, after_batch: int = 0) -> Iterator[str]:
-    share = F.col("quarantined") / F.col("landed")
-    balances = _since(build.read(CONSERVATION), after_batch)
-    over = balances.where((F.col("landed") > 0) & (share > limit)).withColumn("share", share)
-    for row in over.orderBy("batch_no").collect():
-        yield (
-            f"{row['table']} of batch {row['batch_no']}: {row['share']:.1%} of the rows are in quarantine, "
-            f"{limit:.1%} is the limit (source.quarantine_limit)"
-        )
+    for row in _balances(build, after_batch):
+        share = row["quarantined"] / row["landed"] if row["landed"] else 0.0
+        if share > limit:
+            yield (
+                f"{row['table']} of batch {row['batch_no']}: {share:.1%} of the rows are in quarantine, "
+                f"{limit:.1%} is the limit (source.quarantine_limit)"
+            )
 
 
 def doubled_keys(build: Night, tonight: Written = EVERYTHING) -> Iterator[str]:

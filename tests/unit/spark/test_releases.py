@@ -39,6 +39,7 @@ def test_what_went_back_once_does_not_go_back_again(spark: SparkSession, tmp_pat
         assert keys(spark, root) == [1]
 
 
+@pytest.mark.long
 def test_what_was_changed_after_it_went_back_goes_back_again(spark: SparkSession, tmp_path: Path) -> None:
     root, as_of = str(tmp_path), date(2026, 6, 1)
     night = Night(spark=spark, root=root, shop=SHOP, last_complete_day=as_of, through_batch=1)
