@@ -50,11 +50,26 @@ def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
         .with_columns(is_known=pl.lit(True))
     )
     told = raw.sort("known_on").join_asof(catalogue, on="known_on", by="product_id", check_sortedness=False)
+    rule = pl.coalesce([pl.when(holds).then(pl.lit(name)) for name, holds in _rules().items()])
+    is_repeat = pl.col("rule").is_null() & ~pl.struct("order_id", "product_id").is_first_distinct()
+    judged = (
+        told.sort("position")
+        .with_columns(
+            rule=rule, quantity=pl.min_horizontal("quantity", pl.lit(30.0)), member_key=key(pl.col("member_id"), plan)
+        )
+        .with_columns(rule=pl.when(is_repeat).then(pl.lit("duplicate")).otherwise("rule"))
+        .drop("is_known", "member_id")
+    )
+    return paired(judged.collect())
+
+
+def _rules() -> dict[str, pl.Expr]:
+    """What takes a line out, the first of them that holds."""
     number = pl.col("member_id").str.slice(1, 8).cast(pl.Int64, strict=False)
     rest = pl.col("member_id").str.slice(9, 2).cast(pl.Int64, strict=False)
     is_member = pl.col("member_id").str.contains(r"^M[0-9]{10}$") & (number % 97 == rest)
     is_sale = ~pl.col("is_return")
-    rules = {
+    return {
         "missing": pl.any_horizontal(
             pl.col("order_id", "product_id", "occurred_at", "quantity", "paid_minor").is_null()
         ),
@@ -70,17 +85,6 @@ def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
         | (pl.col("discount_minor") < 0)
         | (pl.col("coupon_minor") < 0),
     }
-    rule = pl.coalesce([pl.when(holds).then(pl.lit(name)) for name, holds in rules.items()])
-    is_repeat = pl.col("rule").is_null() & ~pl.struct("order_id", "product_id").is_first_distinct()
-    judged = (
-        told.sort("position")
-        .with_columns(
-            rule=rule, quantity=pl.min_horizontal("quantity", pl.lit(30.0)), member_key=key(pl.col("member_id"), plan)
-        )
-        .with_columns(rule=pl.when(is_repeat).then(pl.lit("duplicate")).otherwise("rule"))
-        .drop("is_known", "member_id")
-    )
-    return paired(judged.collect())
 
 
 def paired(judged: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -90,7 +90,7 @@ def _versions(
 
 
 def _of_time(raw: Table, newest_day: Column) -> Judgement:
-    """Whether a row can have been known when it is taken to have been: readers go by ``known_on`` alone."""
+    """Whether a row can have been known when it is taken to have been."""
     is_late = F.col("known_on") > F.coalesce("arrived_on", newest_day)
     happened_on = _HAPPENED_ON.get(raw.name)
     if happened_on is not None:
