@@ -23,9 +23,9 @@ from tenure.config.settings import read_yaml
 from tenure.config.source import Source
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, PRODUCTS
 from tenure.contracts.table import Has
+from tenure.lake.layout import bronze_path
 from tenure.spark import delta, silver
 from tenure.spark.kept import Kept
-from tenure.spark.landing import bronze_path
 from tenure.spark.mapping import mapped
 from tenure.spark.schema import conform, struct
 

@@ -25,7 +25,7 @@ from tenure.contracts.silver import ORDER_LINES
 from tenure.contracts.table import NUMERIC, Kind, Table
 from tenure.errors import WrongInput
 from tenure.spark.column_names import look_like_data, quoted
-from tenure.spark.landing import LANDED, UNREADABLE, is_broken
+from tenure.spark.landing_files import LANDED, UNREADABLE, is_broken
 from tenure.spark.schema import spark_type
 
 IS_BROKEN, IS_UNREADABLE = "is_broken", "is_unreadable"

@@ -18,7 +18,7 @@ EVERYWHERE = {
     "spark.sql.session.timeZone": "UTC",
     # What cannot be read becomes null and meets the rule for gaps: one bad cell must not stop a night.
     "spark.sql.ansi.enabled": "false",
-    # Spark has no nanosecond times: as integers they land unharmed, and tenure.spark.landing names them.
+    # Spark has no nanosecond times: as integers they land unharmed, and tenure.spark.landing_files names them.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
     # The pads of the member_key's HMAC are 64-byte literals; no plan in the UI or in a log shows one.
     "spark.sql.redaction.string.regex": r"(?i)(0x|X')[0-9a-f]{128}'?",

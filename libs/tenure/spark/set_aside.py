@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from tenure.config.source import Feed
-from tenure.spark.landing import LANDED, UNREADABLE
+from tenure.spark.landing_files import LANDED, UNREADABLE
 from tenure.spark.mapping import read_columns
 
 _VERDICT = ("table", "feed", "fate", "rule", "flags", "replaced_by", "position", "member_key")

@@ -14,7 +14,7 @@ from tests.entry_points import ROOT
 
 from tenure.config.settings import load
 from tenure.config.source import Feed, Source
-from tenure.spark.landing import read_files
+from tenure.spark.landing_files import read_files
 from tenure.spark.mapping import IS_BROKEN, mapped
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
