@@ -6,6 +6,7 @@ SOURCE ?= conf/sources/complete_journey.yaml
 DATA ?=
 MEMBERS ?=
 SEED ?=
+HISTORICAL ?=
 WORK ?= var/demo
 SIZE ?= full
 PORT ?= 8000
@@ -35,7 +36,7 @@ setup: ## bring uv, Java, the Python environment and the jars
 .PHONY: demo
 demo: setup ## landing files to answers over HTTP and WORK/report.html, by the documented commands
 	@python infra/local/demo.py --source '$(SOURCE)' --work '$(WORK)' --size $(SIZE) $(if $(DATA),--data '$(DATA)') \
-		$(if $(MEMBERS),--members $(MEMBERS)) $(if $(SEED),--seed $(SEED))
+		$(if $(MEMBERS),--members $(MEMBERS)) $(if $(SEED),--seed $(SEED)) $(if $(HISTORICAL),--historical $(HISTORICAL))
 
 .PHONY: test
 test: setup check ## linters, type checker, fences, a check of the documented commands and all fast tests, in PROCESSES=2 at once

@@ -18,7 +18,7 @@ from benchmarks.simulated_lake import DAYS, SIMULATOR, kept, named
 from tenure.config.settings import load
 from tenure.simulation.settings import SimulateShop
 from tenure.simulation.simulate import simulate
-from tenure.spark.pseudonyms import member_key
+from tenure.spark.pseudonyms import with_member_key
 
 EVENTS_A_MEMBER = 637  # of the shipped shop in its 280 days
 
@@ -49,5 +49,6 @@ def _simulate(said: Sequence[str], folder: Path) -> None:
 def _key(spark: SparkSession, landed: Path, to: Path) -> None:
     """One file a core and day is a reader's worst case; a few files are what a table would hold."""
     rows = spark.read.parquet(str(landed / "landing" / "events" / "*"))
-    keyed = rows.select(member_key(F.col("member"), SECRET).alias("member_key"), F.col("at").alias("occurred_at"))
+    keyed = with_member_key(rows.select(F.col("member").alias("member_id"), F.col("at").alias("occurred_at")), SECRET)
+    keyed = keyed.drop("member_id")
     keyed.coalesce(8).write.option("compression", "snappy").parquet(str(to / "events"))

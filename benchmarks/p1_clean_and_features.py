@@ -39,7 +39,7 @@ from tenure.spark.days import member_days
 from tenure.spark.features import member_features
 from tenure.spark.kept import Kept
 from tenure.spark.mapping import mapped
-from tenure.spark.pseudonyms import member_key
+from tenure.spark.pseudonyms import with_member_key
 from tenure.spark.schema import conform, struct
 from tenure.spark.set_aside import as_landed, taken
 from tenure.spark.totals import member_totals
@@ -69,7 +69,7 @@ class Tenure:
         nothing_before = self.spark.createDataFrame([], struct(ORDER_LINES))
         with Kept() as kept:
             rows = mapped(bronze, feed).withColumn("feed", F.lit("orders"))
-            keyed = rows.withColumn("member_key", member_key(F.col("member_id"), SECRET))
+            keyed = with_member_key(rows, SECRET)
             judged = silver.orders(keyed, kept, source, catalogue, nothing_before, F.lit(self.lines.newest_day))
             self._write(conform(judged.where("fate is null"), ORDER_LINES), "order_lines")
             aside = kept(as_landed(kept.at_hand(taken(judged, RAW_ORDERS.name)), bronze, feed))

@@ -18,7 +18,7 @@ from benchmarks.landed_lines import SECRET, Lines
 from tenure.contracts import gold
 from tenure.contracts.shop import Shop
 from tenure.lifecycle.stages import stage
-from tenure.spark.pseudonyms import member_key
+from tenure.spark.pseudonyms import with_member_key
 from tenure.spark.rules import decided
 
 WHOLE = [
@@ -86,7 +86,7 @@ def _typed(bronze: DataFrame, lines: Lines) -> DataFrame:
     def money(name: str) -> Column:
         return F.round(F.col(name).cast("double") * 100).cast("bigint")
 
-    return (
+    typed = (
         landed.select(
             text("order_no").alias("order_id"),
             text("member").alias("member_id"),
@@ -106,8 +106,8 @@ def _typed(bronze: DataFrame, lines: Lines) -> DataFrame:
         .withColumn("day", F.to_date(local))
         .withColumn("hour", F.hour(local).cast("bigint"))
         .withColumn("known_on", F.coalesce("exported_on", "day"))
-        .withColumn("member_key", member_key(F.col("member_id"), SECRET))
     )
+    return with_member_key(typed, SECRET)
 
 
 def _rule(lines: Lines) -> Column:

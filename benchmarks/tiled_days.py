@@ -19,7 +19,7 @@ from tenure.spark import silver
 from tenure.spark.days import member_days
 from tenure.spark.kept import Kept
 from tenure.spark.mapping import mapped
-from tenure.spark.pseudonyms import member_key
+from tenure.spark.pseudonyms import with_member_key
 from tenure.spark.schema import conform, struct
 from tenure.spark.totals import member_totals
 
@@ -64,7 +64,7 @@ def _build(spark: SparkSession, landed: Lines, to: Path) -> None:
     bronze, catalogue = (spark.read.parquet(str(folder)) for folder in (landed.orders, landed.products))
     with Kept() as held:
         rows = mapped(bronze, landed.source.feeds["orders"]).withColumn("feed", F.lit("orders"))
-        keyed = rows.withColumn("member_key", member_key(F.col("member_id"), SECRET))
+        keyed = with_member_key(rows, SECRET)
         before = spark.createDataFrame([], struct(ORDER_LINES))
         judged = silver.orders(keyed, held, landed.source, catalogue, before, F.lit(landed.newest_day))
         order_lines = held(conform(judged.where("fate is null"), ORDER_LINES))

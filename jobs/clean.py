@@ -35,7 +35,7 @@ from tenure.spark.conservation import Balance
 from tenure.spark.kept import Kept
 from tenure.spark.lock import only_writer
 from tenure.spark.mapping import check_rules
-from tenure.spark.pseudonyms import member_key
+from tenure.spark.pseudonyms import with_member_key
 from tenure.spark.runs import described, job_run
 from tenure.spark.schema import struct
 from tenure.spark.session import session
@@ -191,7 +191,7 @@ def _write_identities(batch: Batch) -> None:
         return
     ids = reduce(DataFrame.unionByName, [part.select("member_id") for part in rows])
     ids = ids.where(F.col("member_id").isNotNull()).distinct()
-    keyed = batch.kept(ids.withColumn("member_key", member_key(F.col("member_id"), batch.secret)))
+    keyed = batch.kept(with_member_key(ids, batch.secret))
     before = batch.before(MEMBER_IDENTITIES)
     two = keyed.select("member_key", "member_id").unionByName(before.select("member_key", "member_id")).distinct()
     if two.groupBy("member_key").count().where("count > 1").limit(1).count():

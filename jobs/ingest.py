@@ -8,31 +8,34 @@ A batch is one call: its id is given, or made of what the files hold. It has arr
 which is written last: a killed ingest leaves nothing that anyone reads, and the next one puts its rows in their place.
 
 The first batch of a lake is a load of the past where the source says ``historical``; every other one came today, unless
-``--set arrived_on=DATE`` or ``--set historical=true`` says otherwise.
+``--set arrived_on=DATE`` or ``--set historical=true`` says otherwise. Where nobody says so and half of the orders are
+older than the source's horizon, nothing lands, and the job asks.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from tenure.config.command import command
 from tenure.config.env import Env
 from tenure.config.settings import Settings
-from tenure.config.source import Source
+from tenure.config.source import Feed, Source
 from tenure.contracts.control import BATCHES
+from tenure.contracts.landing import RAW_ORDERS
 from tenure.errors import WrongInput
 from tenure.lake.job_run import JobRun
 from tenure.spark import delta
 from tenure.spark.landing import Arrival, Landing, land, landing
 from tenure.spark.lock import only_writer
-from tenure.spark.mapping import check_mapping, check_rules
+from tenure.spark.mapping import check_mapping, check_rules, middle_day
 from tenure.spark.runs import described, job_run
 from tenure.spark.schema import struct
 from tenure.spark.session import session
-from tenure.spark.waiting import check_source
+from tenure.spark.waiting import check_feeds
 
 
 class Ingest(Settings):
@@ -64,8 +67,8 @@ def _arrival(spark: SparkSession, config: Ingest, brought: Landing, job: JobRun)
     root, batch_id = config.env.lake_root, config.batch_id or brought.batch_id
     delta.widen(spark, root, BATCHES)
     with described(spark, "ingest: look up earlier batches"):
-        before = delta.read(spark, root, BATCHES).select("batch_id", "batch_no", "source").collect()
-    check_source((row["source"] for row in before), config.source)
+        before = delta.read(spark, root, BATCHES).select("batch_id", "batch_no").collect()
+    check_feeds(spark, root, config.source)  # clean would, after all has been written
     if batch_id in {row["batch_id"] for row in before}:
         return None
     batch_no = max((row["batch_no"] for row in before), default=0) + 1
@@ -85,6 +88,11 @@ def day_of_arrival(config: Ingest, today: date, *, is_first: bool) -> tuple[date
         WrongInput: if the day has not come yet: until then nobody would see the batch, and none can be taken back.
     """
     if config.arrived_on is not None:
+        if config.historical:
+            raise WrongInput(
+                f"arrived_on={config.arrived_on} and historical=true contradict each other: say arrived_on where the "
+                "files are known from that day on, historical=true where each row was known when it happened"
+            )
         if config.arrived_on > today:
             raise WrongInput(
                 f"arrived_on={config.arrived_on} is after {today}, which is today in {config.source.calendar}: name "
@@ -110,16 +118,36 @@ def _land(spark: SparkSession, config: Ingest, brought: Landing, arrival: Arriva
         job.says(f"batch {arrival.batch_no}: {path} is empty, so it brings no {name}; look whether it should")
     for name in sorted(brought.files.keys() - brought.filled):
         job.says(f"batch {arrival.batch_no}: no rows of {name} landed, as all of its files are empty")
+    is_said = config.arrived_on is not None or config.historical is not None
+    check = partial(_check, source=config.source, assumed_on=None if is_said else arrival.arrived_on)
     for name in brought.filled:
         table = config.source.feeds[name].table
         with described(spark, f"ingest: land {name} of batch {arrival.batch_no}"):
-            rows = land(spark, brought, name, arrival, root, from_position=landed[table], check=check_mapping)
+            rows = land(spark, brought, name, arrival, root, from_position=landed[table], check=check)
         job.read[name] = job.wrote[f"raw_{name}"] = rows
         landed[table] += rows
         job.says(f"batch {arrival.batch_no}: {rows:,} rows of {name} landed")
     row = (arrival.batch_id, arrival.batch_no, arrival.arrived_on, datetime.now(UTC), landed, config.source.name)
     with described(spark, f"ingest: batch {arrival.batch_no} has arrived"):
         delta.append(spark.createDataFrame([row], struct(BATCHES)), root, BATCHES)
+
+
+def _check(rows: DataFrame, feed_name: str, feed: Feed, *, source: Source, assumed_on: date | None) -> None:
+    """Whether a feed can be mapped, and whether orders so old may be taken to have arrived when nobody said so.
+
+    Raises:
+        WrongInput: if not: what is known from too late a day on is missing from all features before it for good.
+    """
+    check_mapping(rows, feed_name, feed)
+    if assumed_on is None or feed.table != RAW_ORDERS.name:
+        return
+    middle = middle_day(rows, feed)
+    if middle and (assumed_on - middle).days > source.churn.horizon_days:
+        raise WrongInput(
+            f"feed {feed_name}: half of these orders are of {middle} or before, and would be taken to be known from "
+            f"{assumed_on} on alone, which is today: say --set historical=true for a load of the past, --set "
+            "arrived_on=DATE for files that came on an earlier day, or --set historical=false if it is today indeed"
+        )
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ class Demo:
     simulation: Simulation | None
     work: Path
     size: str
+    is_historical: bool | None = None
 
     @property
     def at(self) -> list[str]:
@@ -92,6 +93,10 @@ class Demo:
     def on(self) -> list[str]:
         data = ["--set", f"source.data={self.data}"] if self.data else []
         return ["--set", f"source={self.source}", *data]
+
+    @property
+    def as_of_when(self) -> list[str]:
+        return [] if self.is_historical is None else ["--set", f"historical={str(self.is_historical).lower()}"]
 
     @property
     def against(self) -> list[str]:
@@ -110,7 +115,7 @@ def run(demo: Demo) -> None:
     if demo.simulation:
         stages.run("simulate", "python", "jobs/simulate_shop.py", *demo.simulation.command)
     job = ("ray", "job", "submit", "--log-style", "record", "--", "python")
-    stages.run("refresh", *spark, "jobs/refresh.py", *demo.at, *demo.on)
+    stages.run("refresh", *spark, "jobs/refresh.py", *demo.at, *demo.on, *demo.as_of_when)
     with ray(stages, demo.work):
         stages.run("recommender", *job, "ray_apps/train/fit_factors.py", *demo.settings("recommender"))
         stages.run("churn", *job, "ray_apps/train/fit_task.py", *demo.settings("churn"), *demo.on)
@@ -168,6 +173,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--data", help="the folder of its landing files, where the YAML names none")
     parser.add_argument("--members", type=int, help="how many members to simulate, for a source that is simulated")
     parser.add_argument("--seed", type=int, help="which of all possible shops to simulate")
+    parser.add_argument(
+        "--historical",
+        choices=("true", "false"),
+        help="whether files beside those of an earlier run are a load of the past, or came today",
+    )
     parser.add_argument("--work", type=Path, default=Path("var/demo"), help="the folder that everything goes to")
     parser.add_argument("--size", choices=SIZES, default="full", help="smoke: conf/train/*_smoke.yaml")
     return parser.parse_args()
@@ -183,7 +193,14 @@ def planned(asked: argparse.Namespace) -> Demo:
         raise WrongInput(f"SOURCE={asked.source} is no file; name one of conf/sources/*.yaml or your own")
     simulation = simulation_of(load(Source, asked.source), asked)
     folder = str(simulation.folder / LANDING) if simulation else asked.data
-    return Demo(source=asked.source, data=folder, simulation=simulation, work=asked.work, size=asked.size)
+    return Demo(
+        source=asked.source,
+        data=folder,
+        simulation=simulation,
+        work=asked.work,
+        size=asked.size,
+        is_historical=None if asked.historical is None else asked.historical == "true",
+    )
 
 
 def simulation_of(source: Source, asked: argparse.Namespace) -> Simulation | None:

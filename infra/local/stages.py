@@ -19,6 +19,7 @@ from pathlib import Path
 from tenure.errors import TenureError
 
 ENDS_GENTLY_WITHIN_S = 15
+READY_WITHIN_S = 600.0
 
 
 class StageFailed(TenureError):
@@ -52,21 +53,33 @@ class Stages:
         """A server that runs while the block does, which is entered when the server is ready.
 
         Raises:
-            StageFailed: with the server's own sentence, where it ends before.
+            StageFailed: with the server's own sentence, where it ends before or is not ready in time.
         """
         with self._started(stage, command) as process:
-            self._wait(stage, process, until=is_ready)
+            self._wait(stage, process, until=is_ready, within_s=READY_WITHIN_S)
             yield
 
     def took(self, stage: str, seconds: float) -> None:
         self._seconds[stage] = round(seconds, 1)
         (self._logs / "seconds.json").write_text(json.dumps(self._seconds, indent=1))
 
-    def _wait(self, stage: str, process: subprocess.Popen[bytes], until: Callable[[], bool]) -> None:
+    def _wait(
+        self,
+        stage: str,
+        process: subprocess.Popen[bytes],
+        until: Callable[[], bool],
+        within_s: float = float("inf"),
+    ) -> None:
         began = time.monotonic()
         while not until():
             if process.poll() is not None:
                 break
+            if time.monotonic() - began > within_s:
+                _erase_line()
+                ends = "\n".join(self._lines(stage)[-15:])
+                raise StageFailed(
+                    f"{stage} is not ready after {within_s:.0f} s: {ends}\nThe whole log: {self._log(stage)}", 1
+                )
             self._show_progress(stage, time.monotonic() - began)
             time.sleep(0.2)
         _erase_line()

@@ -163,8 +163,10 @@ class Handles:
         return await asyncio.gather(*(self._state(task) for task in self._handles))
 
     async def manifests(self) -> Sequence[Manifest]:
-        said = await asyncio.gather(*(handle.manifest.remote() for handle in self._handles.values()))
-        return [manifest for manifest in said if manifest is not None]
+        said = await asyncio.gather(
+            *(handle.manifest.remote() for handle in self._handles.values()), return_exceptions=True
+        )
+        return [manifest for manifest in said if isinstance(manifest, Manifest)]
 
     async def _answer(self, task: str, question: ChurnQuestion | ItemsQuestion) -> Any:
         try:

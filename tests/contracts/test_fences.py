@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,29 @@ def test_nothing_in_libs_imports_an_entry_point() -> None:
 def test_an_import_of_an_entry_point_would_be_seen(tmp_path: Path) -> None:
     (tmp_path / "shortcut.py").write_text("def run():\n    from clean import Clean\n    import jobs.refresh\n")
     assert trespassers(tmp_path) == ["shortcut.py imports clean", "shortcut.py imports jobs"]
+
+
+PYTHON_ROWS = re.compile(r"\b(udf|udtf|pandas_udf|arrow_udf|(map|apply|cogroup)\w*In(Pandas|Arrow)|toPandas|rdd)\b")
+
+
+def row_by_row(folders: Iterable[Path]) -> list[str]:
+    return [
+        f"{path.name}: {found[0]}"
+        for folder in folders
+        for path in sorted(folder.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (found := PYTHON_ROWS.fullmatch(_name(node)))
+    ]
+
+
+def _name(node: ast.AST) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def test_no_row_of_a_job_passes_through_python(tmp_path: Path) -> None:
+    assert row_by_row([ROOT / "jobs", ROOT / "libs" / "tenure" / "spark"]) == []
+    (tmp_path / "slow.py").write_text("rows.mapInArrow(f, s)\n@F.udf\ndef g(x): ...\n")
+    assert row_by_row([tmp_path]) == ["slow.py: udf", "slow.py: mapInArrow"]
 
 
 @pytest.mark.parametrize(

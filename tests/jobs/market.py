@@ -15,6 +15,7 @@ import clean
 import ingest
 from tenure.config.env import Env
 from tenure.config.source import Source
+from tenure.contracts.control import BATCHES
 from tenure.contracts.table import Table
 from tenure.lake.layout import table_path
 from tenure.spark import delta
@@ -163,8 +164,11 @@ def landed(
     historical: bool | None = None,
     **settings: Any,
 ) -> bool:
-    """``historical`` as the job is told; ``settings`` are the source's."""
+    """``historical`` as the job is told, of old files that come today unless said otherwise; ``settings`` are the
+    source's."""
     of_source = source(folder, **settings)
+    if historical is None and arrived_on is None and path_of(work, BATCHES).exists():
+        historical = False
     told = {"arrived_on": arrived_on, "historical": historical}
     return ingest.run(spark, ingest.Ingest(env=Env(work=str(work)), source=of_source, **told))
 

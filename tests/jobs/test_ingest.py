@@ -92,7 +92,7 @@ def test_an_order_of_long_ago_that_comes_today_is_known_from_today(spark, tmp_pa
     zone = ZoneInfo(market.SOURCE["calendar"])
     before = datetime.datetime.now(zone).date()
     assert market.landed(spark, tmp_path, tmp_path / "1")
-    assert market.landed(spark, tmp_path, tmp_path / "2")
+    assert market.landed(spark, tmp_path, tmp_path / "2", historical=False)
     assert not market.landed(spark, tmp_path, tmp_path / "1")  # the first load again: nothing is new
     assert market.landed(spark, tmp_path, tmp_path / "3", historical=True)
     arrived = {row["batch_no"]: row["arrived_on"] for row in market.rows(spark, tmp_path, BATCHES)}
@@ -231,6 +231,64 @@ def test_a_missing_column_is_named_beside_those_that_landed(spark, tmp_path):
     assert_refused(
         spark, tmp_path, r"member_id cannot be made of 'member_id' .*these columns landed: order_id, product_id, at"
     )
+
+
+def test_a_column_that_one_of_several_files_lacks_is_named_with_the_file(spark, tmp_path):
+    market.write_orders(tmp_path / "landing" / "orders_1.csv", [ORDER])
+    (tmp_path / "landing" / "orders_2.csv").write_text("order_id,product_id,at,quantity,paid,store\n")
+    sentence = r"orders_2\.csv has other columns than the files beside it. feed orders: member_id cannot be made of"
+    assert_refused(spark, tmp_path, sentence)
+
+
+def test_a_parquet_file_that_lacks_a_column_is_named_too(spark, tmp_path):
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
+    market.write_products(tmp_path / "landing" / "products_1.parquet", market.PRODUCTS)
+    pq.write_table(pa.table({"id": ["fig"], "name": ["Fig"]}), tmp_path / "landing" / "products_2.parquet")
+    assert_refused(spark, tmp_path, r"products_2\.parquet has other columns than the files beside it")
+
+
+def test_files_may_differ_in_columns_that_the_feed_does_not_read(spark, tmp_path):
+    market.write_orders(tmp_path / "landing" / "orders_1.csv", [ORDER])
+    (tmp_path / "landing" / "orders_2.csv").write_text(
+        market.HEADER.replace("order_id", "till,ORDER_ID") + ORDER.replace("o0", "t1,o1") + "\n"
+    )
+    assert market.landed(spark, tmp_path, tmp_path / "landing")
+    assert [row["landed"]["till"] for row in market.bronze(spark, tmp_path, "orders")] == [None, "t1"]
+
+
+def test_a_key_that_no_line_of_json_has_tonight_is_null(spark, tmp_path):
+    for number, members in ((1, market.MEMBERS), (2, '{"id":"m9"}\n')):
+        market.write_orders(tmp_path / str(number) / "orders.csv", [ORDER.replace("o0", f"o{number}")])
+        (tmp_path / str(number) / "members.jsonl").write_text(members)
+        assert market.landed(spark, tmp_path, tmp_path / str(number), historical=True)
+    *_, newest = market.bronze(spark, tmp_path, "members")
+    assert (newest["landed"]["id"], newest["landed"]["age"]) == ("m9", None)
+
+
+def test_old_orders_that_nobody_says_anything_of_land_only_when_somebody_does(spark, tmp_path):
+    market.write_orders(tmp_path / "1" / "orders.csv", [ORDER])
+    assert market.landed(spark, tmp_path, tmp_path / "1")
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER.replace("o0", "o1")])
+    unsaid = ingest.Ingest(env=Env(work=str(tmp_path)), source=market.source(tmp_path / "landing"))
+    with pytest.raises(
+        WrongInput, match=r"half of these orders are of 2026-03-01 or before, .*say --set historical=tr"
+    ):
+        ingest.run(spark, unsaid)
+    assert market.number_of_rows(spark, tmp_path, BATCHES) == 1
+    assert market.landed(spark, tmp_path, tmp_path / "landing", historical=False)
+
+
+def test_a_day_of_arrival_and_a_load_of_the_past_are_not_said_together(spark, tmp_path):
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
+    assert_refused(spark, tmp_path, "contradict each other", historical=True, arrived_on=datetime.date(2026, 4, 1))
+
+
+def test_a_feed_that_landed_under_another_name_is_asked_for_before_anything_lands(spark, tmp_path):
+    market.write_orders(tmp_path / "1" / "orders.csv", [ORDER])
+    assert market.landed(spark, tmp_path, tmp_path / "1")
+    market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER.replace("o0", "o1")])
+    feeds = {"sales" if name == "orders" else name: feed for name, feed in market.SOURCE["feeds"].items()}
+    assert_refused(spark, tmp_path, "feed orders landed in batch 1 and is no longer in", feeds=feeds, historical=False)
 
 
 INVOICE = "536365,85123A,WHITE HANGING HEART T-LIGHT HOLDER,6,12/1/2010 8:26,2.55,17850,United Kingdom"

@@ -49,9 +49,15 @@ def make_secret(name: str, folder: str | Path, *, is_in_use: bool = False) -> st
         return read_secret(name, folder)
     if is_in_use:
         raise Refused(f"the secret {name}, which is in use, is gone: {how_to_put_back(name, folder)}")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # mkstemp's files are their owner's alone. Linked whole into its place: nobody reads half a secret.
-    handle, made = tempfile.mkstemp(dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # mkstemp's files are their owner's alone. Linked whole into its place: nobody reads half a secret.
+        handle, made = tempfile.mkstemp(dir=path.parent)
+    except OSError as error:
+        raise Refused(
+            f"there is no secret {name} yet, and none can be made in {path.parent} ({error.strerror}): put one there, "
+            f"as `openssl rand -hex 32` makes it, or into the variable {_variable(name)}"
+        ) from None
     try:
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_hex(32))

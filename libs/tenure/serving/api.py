@@ -277,8 +277,8 @@ def _add_routes(app: FastAPI, questions: Questions) -> None:
 
     @app.get("/v1/models", responses=_described(ModelsAnswer))
     async def models() -> Response:
-        """What answers and why: what the manifest of each model in service says, but for vocabulary and scaling. Needs
-        the role ``operate``."""
+        """What answers and why: what the manifest of each model in service says, but for vocabulary and scaling; a
+        model whose process does not answer is not among them. Needs the role ``operate``."""
         return _json(ModelsAnswer(models=[manifest.description for manifest in await questions.manifests()]))
 
     @app.get("/healthz", responses={200: {"model": answers.Health}})

@@ -18,7 +18,7 @@ from tenure.lake.layout import bronze_path
 from tenure.spark import delta
 from tenure.spark.kept import Kept
 from tenure.spark.mapping import mapped
-from tenure.spark.pseudonyms import member_key
+from tenure.spark.pseudonyms import with_member_key
 from tenure.spark.set_aside import member_columns
 
 
@@ -77,4 +77,4 @@ class Batch:
             return None
         rows = reduce(DataFrame.unionByName, parts)
         has_member = "member_id" in rows.columns
-        return rows.withColumn("member_key", member_key(F.col("member_id"), self.secret)) if has_member else rows
+        return with_member_key(rows, self.secret) if has_member else rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
@@ -63,6 +64,11 @@ def _check_quarantine(b: Balance, limit: float) -> None:
         worst = ", ".join(f"{name} {n:,}" for name, n in sorted(b.reasons.items(), key=lambda item: -item[1])[:3])
         raise Refused(
             f"{b.table}, batch {b.batch_no}: {b.quarantined:,} of {b.landed:,} rows were quarantined, more than "
-            f"{limit:.0%} ({worst}); look at control/quarantine, then correct the source's YAML or raise "
-            f"quarantine_limit, and run again"
+            f"{limit:.0%} ({worst}); look at control/quarantine, then correct the source's YAML and run again. Where "
+            f"they belong there, let them pass once: run again with --set source.quarantine_limit={_at_least(b)} "
+            f"before other files are brought; the rows stay in quarantine, and the limit is back the next time"
         )
+
+
+def _at_least(b: Balance) -> float:
+    return math.ceil(100 * b.quarantined / b.landed) / 100

@@ -26,7 +26,19 @@ from tenure.contracts.landing import ENVELOPE
 from tenure.errors import WrongInput
 from tenure.lake.layout import RETENTION, bronze_folder, bronze_path
 from tenure.spark import delta
-from tenure.spark.landing_files import BLOCK, FILE, LANDED, PLACE, is_broken, is_empty, read_files
+from tenure.spark.landing_files import (
+    BLOCK,
+    FILE,
+    LANDED,
+    PLACE,
+    UNREADABLE,
+    forms,
+    has_json,
+    is_broken,
+    is_empty,
+    landed_columns,
+    read_files,
+)
 from tenure.spark.schema import spark_type
 
 _ENVELOPE_TYPES = {column.name: spark_type(column.kind) for column in ENVELOPE}
@@ -88,6 +100,9 @@ def _matches(folder: Path, patterns: Sequence[str]) -> tuple[Path, ...]:
     return tuple(sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}))
 
 
+Check = Callable[[DataFrame, str, Feed], None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
     """The part of the envelope that all rows of a batch share."""
@@ -117,7 +132,7 @@ def land(
     root: str,
     *,
     from_position: int,
-    check: Callable[[DataFrame, str, Feed], None],
+    check: Check,
 ) -> int:
     """Writes a feed's files into bronze, in the place of what an earlier try of the same batch left there.
 
@@ -133,11 +148,15 @@ def land(
     feed = landing.source.feeds[feed_name]
     paths = landing.filled[feed_name]
     try:
+        path = bronze_path(root, feed_name)
         rows = read_files(spark, feed, paths)
+        if has_json(feed, paths) and delta.is_table(spark, path):
+            rows = _with_keys_of_before(rows, delta.load(spark, path))
         check(rows, feed_name, feed)
+        _check_forms(rows, feed_name, feed, paths, check)
         places = _placed(_places(rows), from_position)
         _check_encoding(landing, feed_name, places)
-        return _write(_enveloped(rows, feed, places, landing.folder, arrival), bronze_path(root, feed_name), arrival)
+        return _write(_enveloped(rows, feed, places, landing.folder, arrival), path, arrival)
     except (PySparkException, Py4JJavaError) as error:
         if not _is_of_files(error):
             raise
@@ -148,6 +167,30 @@ def landed_feeds(spark: SparkSession, root: str) -> list[str]:
     """The feeds of which bronze has a table, also those that no source names any more."""
     feeds = (name.removeprefix("raw_") for name in delta.folders(spark, bronze_folder(root)))
     return [feed for feed in feeds if delta.is_table(spark, bronze_path(root, feed))]
+
+
+def _with_keys_of_before(rows: DataFrame, before: DataFrame) -> DataFrame:
+    """Keys that lines of JSON had in earlier batches, and have in none of this one, are null."""
+    there = {field.name.lower() for field in landed_columns(rows)}
+    gone = [field for field in landed_columns(before) if field.name.lower() not in there]
+    kept = (F.col(LANDED).getField(field.name).alias(field.name) for field in landed_columns(rows))
+    nulls = (F.lit(None).cast(field.dataType).alias(field.name) for field in gone)
+    return rows.withColumn(LANDED, F.struct(*kept, *nulls)) if gone else rows
+
+
+def _check_forms(rows: DataFrame, feed_name: str, feed: Feed, paths: Sequence[Path], check: Check) -> None:
+    """What one of several files lacks would be null in each of its rows, and nobody would be told."""
+    found = forms(feed, paths)
+    for names, path in found.items() if len(found) > 1 else ():
+        held = [field.name for field in landed_columns(rows) if field.name.lower() in {*names, UNREADABLE}]
+        alone = rows.select(F.struct(*(F.col(LANDED).getField(name).alias(name) for name in held)).alias(LANDED))
+        try:
+            check(alone, feed_name, feed)
+        except WrongInput as error:
+            raise WrongInput(
+                f"{path.name} has other columns than the files beside it. {error}. Files of another form may have a "
+                f"feed of their own that brings {feed.table} too"
+            ) from None
 
 
 def _places(rows: DataFrame) -> list[Place]:

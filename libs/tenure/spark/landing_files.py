@@ -51,14 +51,37 @@ def read_files(spark: SparkSession, feed: Feed, paths: Sequence[Path]) -> DataFr
     return rows.select(F.struct(*(_quoted(name) for name in names)).alias(LANDED), FILE, BLOCK, PLACE)
 
 
+def forms(feed: Feed, paths: Sequence[Path]) -> Mapping[frozenset[str], Path]:
+    """The sets of columns, in small letters, that files of a feed hold, each with the first file that holds them.
+
+    Of CSV and Parquet: a line of JSON leaves out what it has no value for.
+    """
+    found: dict[frozenset[str], Path] = {}
+    for path in paths:
+        kind = _format(feed, path)
+        if kind != "json":
+            names = _header(feed, path) if kind == "csv" else _footer(path).names
+            found.setdefault(frozenset(name.lower() for name in names), path)
+    return found
+
+
+def has_json(feed: Feed, paths: Sequence[Path]) -> bool:
+    return any(_format(feed, path) == "json" for path in paths)
+
+
+def landed_columns(rows: DataFrame) -> T.StructType:
+    landed = rows.schema[LANDED].dataType
+    assert isinstance(landed, T.StructType)
+    return landed
+
+
 def is_broken(rows: DataFrame, among: Collection[str] | None = None) -> Column:
     """Whether a text of the row holds what a decoder writes for bytes that are no text in the file's encoding.
 
     Args:
         among: the landed columns to look at; by default all.
     """
-    landed = rows.schema[LANDED].dataType
-    assert isinstance(landed, T.StructType)
+    landed = landed_columns(rows)
     if UNREADABLE not in landed.names:  # Parquet's text is UTF-8 by its own word
         return F.lit(False)
     looked_at = landed if among is None else [field for field in landed if field.name in among]

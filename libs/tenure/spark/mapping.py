@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from functools import partial
 
 from pyspark.errors import AnalysisException, ParseException
@@ -122,6 +123,14 @@ def check_mapping(rows: DataFrame, feed_name: str, feed: Feed) -> None:
             raise WrongInput(
                 f"feed {feed_name}: {name} cannot be made of {expression!r} ({_reason(error)}); {_what_landed(there)}"
             ) from None
+
+
+def middle_day(rows: DataFrame, feed: Feed) -> date | None:
+    """The day of which half of the feed's rows that landed are later, about; none where no row tells its moment."""
+    landed = rows.select(f"{LANDED}.*")
+    moment = _typed(landed, feed, "occurred_at", Kind.MOMENT)
+    found = landed.select(F.percentile_approx(moment.cast("bigint"), 0.5).alias("at")).first()
+    return None if found is None or found["at"] is None else datetime.fromtimestamp(found["at"], UTC).date()
 
 
 def _what_landed(columns: Sequence[str]) -> str:

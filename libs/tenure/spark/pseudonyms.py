@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from pyspark.sql import Column
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 _BLOCK = 64  # bytes of a block of SHA-256
-_INNER, _OUTER = 0x36, 0x5C
+_PADS = {"_inner": 0x36, "_outer": 0x5C}
 
 
-def member_key(member_id: Column, secret: bytes) -> Column:
-    """First 8 bytes of HMAC-SHA256 of ``member_id`` under ``secret``, as a signed big-endian bigint; null for null.
+def with_member_key(rows: DataFrame, secret: bytes) -> DataFrame:
+    """``rows`` and ``member_key``: first 8 bytes of HMAC-SHA256 of ``member_id`` under ``secret``, as a signed
+    big-endian bigint; null for null.
 
-    RFC 2104: ``H(key ^ outer || H(key ^ inner || text))``. The pads are made here, so only they stand in the plan, as
-    64-byte literals, which the session's redaction keeps out of every plan that is shown.
+    RFC 2104: ``H(key ^ outer || H(key ^ inner || text))``. The pads, which tell the secret, come as the columns of a
+    broadcast row: a literal would stand in the plans that Spark's UI shows and its event log keeps.
     """
-    inner, outer = (F.lit(bytearray(_pad(secret, value))) for value in (_INNER, _OUTER))
-    message = F.encode(member_id, "UTF-8")
+    pads = [tuple(bytearray(_pad(secret, value)) for value in _PADS.values())]
+    beside = rows.sparkSession.createDataFrame(pads, ", ".join(f"{name} binary" for name in _PADS))
+    inner, outer = map(F.col, _PADS)
+    message = F.encode(F.col("member_id"), "UTF-8")
     digest = F.sha2(F.concat(outer, F.unhex(F.sha2(F.concat(inner, message), 256))), 256)
     high, low = (F.conv(F.substring(digest, first, 8), 16, 10).cast("bigint") for first in (1, 9))
-    return F.shiftleft(high, 32).bitwiseOR(low)
+    key = F.shiftleft(high, 32).bitwiseOR(low)
+    return rows.crossJoin(F.broadcast(beside)).withColumn("member_key", key).drop(*_PADS)
 
 
 def _pad(secret: bytes, value: int) -> bytes:

@@ -20,11 +20,9 @@ EVERYWHERE = {
     "spark.sql.ansi.enabled": "false",
     # Spark has no nanosecond times: as integers they land unharmed, and tenure.spark.landing_files names them.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
-    # The pads of the member_key's HMAC are 64-byte literals; no plan in the UI or in a log shows one.
-    "spark.sql.redaction.string.regex": r"(?i)(0x|X')[0-9a-f]{128}'?",
     # Rows that lie by member are joined by member and day as they lie, and not shuffled again for the day.
     "spark.sql.requireAllClusterKeysForCoPartition": "false",
-    # Redaction reads every plan that a query passes through, whole: plans of megabytes cost more than small jobs.
+    # Spark writes down every plan that a query passes through, whole: megabytes of it cost more than small jobs.
     "spark.sql.maxPlanStringLength": "20000",
     # What is cached is read once or twice: to find out how it would be encoded best costs more than that saves.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",

@@ -20,7 +20,7 @@ from tenure.spark import delta
 from tenure.spark.batch import Batch
 from tenure.spark.landing import landed_feeds
 from tenure.spark.night import emptied
-from tenure.spark.pseudonyms import member_key
+from tenure.spark.pseudonyms import with_member_key
 from tenure.spark.runs import described
 
 Waiting = Callable[..., Batch]  # a batch of which only ``kept`` is missing
@@ -60,7 +60,7 @@ def check_feeds(spark: SparkSession, root: str, source: Source) -> None:
             and the batch.
     """
     delta.widen(spark, root, BATCHES)
-    with described(spark, "clean: look whether every feed that landed is still in the source's YAML"):
+    with described(spark, "look whether every feed that landed is still in the source's YAML"):
         batches = delta.read(spark, root, BATCHES).orderBy("batch_no")
         arrived = batches.collect()
         check_source((row["source"] for row in arrived), source)
@@ -123,7 +123,8 @@ def _secret(spark: SparkSession, env: Env) -> bytes:
     held = delta.standing(spark, env.lake_root, MEMBER_IDENTITIES)
     name, folder = secrets.MEMBER_KEY, env.secrets_folder
     secret = secrets.make_secret(name, folder, is_in_use=not held.isEmpty()).encode()
-    if not held.where(F.col("member_key") != member_key(F.col("member_id"), secret)).isEmpty():
+    told = held.select("member_id", F.col("member_key").alias("held"))
+    if not with_member_key(told, secret).where("member_key != held").isEmpty():
         raise Refused(
             f"the secret {name} differs from the one that the lake's pseudonyms were made with, so its members would "
             f"become others: {secrets.how_to_put_back(name, folder)}"

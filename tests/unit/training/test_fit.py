@@ -174,9 +174,12 @@ def test_a_second_training_is_held_against_the_champion_on_the_same_rows(
     shop: VisitingShop, outcome: Outcome, tmp_path: Path
 ):
     weak = {"width": 4, "layers": 1, "heads": 1, "intermediate": 4, "rank": 0}
-    again = fit(shop, tmp_path, architecture=weak, seed=9)
+    untaught = {**QUICK["loop"], "pretraining_epochs": 0, "epochs": 1, "learning_rate": 1e-12}
+    again = fit(shop, tmp_path, architecture=weak, loop=untaught, seed=9)
     assert any("the champion (version" in reason for reason in again.manifest.gate.reasons)
-    assert Registry(shop.env.registry_root).version("churn", "candidate") == again.version
+    registry = Registry(shop.env.registry_root)
+    assert registry.version("churn", "candidate") == again.version
+    assert registry.version("churn", "champion") == again.champion == outcome.champion
 
 
 def test_a_benchmark_below_what_it_is_known_to_reach_is_a_fault(shop: VisitingShop, tmp_path: Path):
