@@ -7,7 +7,8 @@ DATA ?=
 MEMBERS ?=
 SEED ?=
 HISTORICAL ?=
-WORK ?= var/demo
+# A lake holds one shop, so each source has a folder of its own.
+WORK ?= var/$(if $(filter complete_journey,$(basename $(notdir $(SOURCE)))),demo,$(basename $(notdir $(SOURCE))))
 SIZE ?= full
 PORT ?= 8000
 ARGS ?=

@@ -36,7 +36,8 @@ def events(spark: SparkSession, work: Path, wanted: int) -> Events:
     members = max(1, round(wanted / EVENTS_A_MEMBER))
     said = [f"members={members}", f"days={DAYS}", "feeds=[events]", "truth.counterfactuals=false"]
     landed = kept(named(work / f"clicks-{members}", SIMULATOR, said), partial(_simulate, said))
-    folder = kept(work / f"{landed.name}-keyed", lambda to: _key(spark, landed, to)) / "events"
+    keyed = named(work / f"{landed.name}-keyed", ("benchmarks/clicked_events.py", "libs/tenure/spark/pseudonyms.py"))
+    folder = kept(keyed, lambda to: _key(spark, landed, to)) / "events"
     return Events(folder=folder, rows=spark.read.parquet(str(folder)).count(), seconds=time.monotonic() - began)
 
 

@@ -64,7 +64,7 @@ def lines(spark: SparkSession, work: Path, events: int) -> Lines:
     began = time.monotonic()
     landing = shop(work, events, FAULTY, "faulty-shop")
     source = source_of(landing)
-    where = named(work / f"{landing.parent.name}-bronze", JOBS)
+    where = named(work / f"{landing.parent.name}-bronze", (*JOBS, "benchmarks/landed_lines.py"))
     folder = kept(where, lambda folder: _land(spark, source, landing, folder))
     rows = spark.read.parquet(str(folder / "orders")).count()
     return Lines(

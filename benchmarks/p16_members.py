@@ -41,7 +41,8 @@ from tenure.lake.release import newest_release
 
 LINES_A_MEMBER = 20
 DAYS = 140
-RARER = "purchasing.mean_gap_days=16.5"  # with it, a member has 20 order lines in so many days
+# With them, all members have registered before the last weeks, and have 20 order lines each in so many days.
+OVERRIDES = ("purchasing.mean_gap_days=16.5", "acquisition.within_days=100")
 MEMORY = "8g"
 SHARES = (4, 2, 1)  # of the largest shop: a quarter, a half, all
 FLAT = 1.1
@@ -113,7 +114,12 @@ class Shop:
         self.jobs_s.append({row["job"]: row["seconds"] for row in runs.to_pylist()})
         newest_release(self.lake.root)
         print(f"P16: {self.name}: {self.held[-1].total:,.0f} MiB; {_in_words(self.jobs_s[-1])}", flush=True)
-        return sum(self.jobs_s[-1][job] for job in NIGHT)
+        return self.nights_s[-1]
+
+    @property
+    def nights_s(self) -> list[float]:
+        """Seconds of each pass."""
+        return [sum(jobs[job] for job in NIGHT) for jobs in self.jobs_s]
 
 
 def _night(lake: Lake) -> Held:
@@ -155,7 +161,7 @@ def _watched(command: Sequence[str], log: Path, held: Held) -> None:
 
 def shop(arguments: Arguments, share: int) -> Shop:
     members = max(1, arguments.events // LINES_A_MEMBER // share)
-    folder = simulated_lake.simulated(arguments.work / f"members-{members}", members, DAYS, [RARER])
+    folder = simulated_lake.simulated(arguments.work / f"members-{members}", members, DAYS, OVERRIDES)
     return Shop(members, Lake(work=folder / "refreshed", landing=folder / "landing"))
 
 
@@ -172,6 +178,7 @@ def run(arguments: Arguments) -> list[results.Result]:
         hold_same_people(small, largest)
         cost = _cost(sides[largest.members], sides[small.members])
         found += [cost, _memory(cost, largest, small)]
+    found.append(_further(found[0], *shops))
     said = shared(arguments.events, load, packages) | {"sizes": [_facts(each) for each in shops]}
     found = [each | said for each in found]
     for each in found:
@@ -210,6 +217,28 @@ def _memory(cost: results.Result, largest: Shop, small: Shop) -> results.Result:
         "seconds": {
             "ours": {"median": round(median(a for a, _ in pairs))},
             "peer": {"median": round(median(b for _, b in pairs))},
+        },
+    }
+
+
+def _further(cost: results.Result, small: Shop, middle: Shop, large: Shop) -> results.Result:
+    """What a further member costs between the larger two sizes, by what one costs between the smaller two: what every
+    pass pays once, as a JVM that gets warm, hides no work that grows faster than members do."""
+    pairs = [
+        (1e3 * (c - b) / (large.members - middle.members), 1e3 * (b - a) / (middle.members - small.members))
+        for a, b, c in zip(*(each.nights_s for each in (small, middle, large)), strict=True)
+    ]
+    ratio = round(median(a / b for a, b in pairs), 3)
+    return {
+        **cost,
+        "peer": f"itself: a further member beyond {middle.name}, and beyond {small.name}, in ms",
+        "ratio": ratio,
+        "goal": FLAT,
+        "met": at_most(FLAT).is_met_by(ratio),
+        "rounds": [{"ours_ms": round(a, 3), "peer_ms": round(b, 3), "ratio": round(a / b, 3)} for a, b in pairs],
+        "seconds": {
+            "ours": {"median": round(median(a for a, _ in pairs), 3)},
+            "peer": {"median": round(median(b for _, b in pairs), 3)},
         },
     }
 

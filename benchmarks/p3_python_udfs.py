@@ -22,7 +22,7 @@ from benchmarks.arguments import Arguments, benchmark
 from benchmarks.equality import hold_equal
 from benchmarks.measure import Peer, Runner, at_least, compare
 from benchmarks.results import Result
-from benchmarks.simulated_lake import Unequal, kept
+from benchmarks.simulated_lake import Unequal, kept, named
 from benchmarks.tiled_days import Tiles, tiles
 from tenure.contracts.shop import Shop
 from tenure.spark.features import member_features, told_by_a_row
@@ -35,8 +35,8 @@ Way = Callable[[DataFrame, Shop], DataFrame]
 def run(given: Arguments) -> list[Result]:
     spark, start_s = engines.spark(given.work, "P3")
     made = tiles(spark, given.work, min(4 * given.events, MOST_LINES))
-    name = f"{made.folder.name}-rows-{given.events}-in-{machine.cores()}"
-    folder = kept(given.work / name, partial(_rows, spark, made, given.events))
+    where = given.work / f"{made.folder.name}-rows-{given.events}-in-{machine.cores()}"
+    folder = kept(named(where, ("benchmarks/p3_python_udfs.py",)), partial(_rows, spark, made, given.events))
     rows = spark.read.parquet(str(folder / "rows"))
     count, tasks = rows.count(), hold_busy(rows)
     ways: dict[str, Way] = {

@@ -36,8 +36,9 @@ LINES_A_MEMBER = 97  # of the shipped shop in its 280 days
 DAYS = 280
 SOURCE = "conf/sources/simulated.yaml"
 FEEDS = ("members", "products", "orders", "campaigns", "touches")  # those that the source maps
-SIMULATOR = ("conf/jobs/simulate_shop.yaml", "libs/tenure/simulation", "libs/tenure/contracts")
-JOBS = (SOURCE, "jobs", *(f"libs/tenure/{name}" for name in ("config", "contracts", "lifecycle", "spark")))
+SIMULATOR = ("conf/jobs/simulate_shop.yaml", *(f"libs/tenure/{name}" for name in ("contracts", "lake", "simulation")))
+_ROOMS = ("config", "contracts", "lake", "lifecycle", "privacy", "spark")
+JOBS = (SOURCE, "jobs", *(f"libs/tenure/{name}" for name in _ROOMS))
 _ROOT = Path(__file__).parents[1]
 _DONE = "is_whole"
 

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks.landed_lines import SECRET, Lines, lines, no_touches
-from benchmarks.simulated_lake import kept
+from benchmarks.simulated_lake import kept, named
 from tenure.contracts import gold
 from tenure.contracts.shop import Shop
 from tenure.contracts.silver import MEMBERS, ORDER_LINES
@@ -49,7 +49,8 @@ def tiles(spark: SparkSession, work: Path, events: int) -> Tiles:
     """Of about so many order lines; made on the first call for a size."""
     began = time.monotonic()
     landed = lines(spark, work, events)
-    folder = kept(work / landed.orders.parent.name.replace("bronze", "tiles"), lambda to: _build(spark, landed, to))
+    where = named(work / landed.orders.parent.name.replace("bronze", "tiles"), ("benchmarks/tiled_days.py",))
+    folder = kept(where, lambda to: _build(spark, landed, to))
     return Tiles(
         folder=folder,
         shop=landed.source.shop,

@@ -28,6 +28,7 @@ PEERS = {
         "itself at 75 members: peak memory, in MiB",
         "itself at 150 members",
         "itself at 150 members: peak memory, in MiB",
+        "itself: a further member beyond 150 members, and beyond 75 members, in ms",
     ],
 }
 EVENTS = {"p15_whole_path": 20_000}

@@ -61,7 +61,7 @@ TRUE_STATES = _truth(
     Column(name="tier", kind=Kind.TEXT, says="level of the tier programme"),
     Column(name="has_left", kind=Kind.FLAG, says="whether the member has left for good"),
     Column(name="is_at_risk", kind=Kind.FLAG, says="whether an order lies within the activity days before as_of"),
-    Column(name="leave_hazard", kind=Kind.NUMBER, says="daily hazard of leaving through incidents", low=0),
+    Column(name="leave_hazard", kind=Kind.NUMBER, says="hazard of leaving on the day, through incidents", low=0),
     _share("still_here", "chance of not having left, given all traits and all orders"),
     _share("no_order_given_hidden", "chance of no order in the horizon for who also knows who has left"),
     _share("no_order_given_history", "chance of no order in the horizon given all traits and all orders"),

@@ -20,7 +20,7 @@ RANKING_METRICS = ("hit_rate_at_10", "ndcg_at_10", "recall_at_10")
 
 def summary(facts: Facts) -> dict[str, Any]:
     """Plain values, ready for ``json.dumps``."""
-    held = {"truth": _truth(facts.truth, facts.churn)} if facts.truth else {}
+    held = {"truth": _truth(facts.truth)} if facts.truth else {}
     return {
         "source": facts.release.source,
         "release": facts.release.release_id,
@@ -89,7 +89,7 @@ def _gate(model: Judged) -> dict[str, Any] | None:
     return gate.model_dump(mode="json") if gate else None
 
 
-def _truth(truth: Truth, churn: Judged) -> dict[str, Any]:
+def _truth(truth: Truth) -> dict[str, Any]:
     """``best_roc_auc`` bounds every model; ``taste_ndcg_at_10`` is of the items that members had not bought before."""
     best, tastes, cleaning, stages = truth.churn, truth.tastes, truth.cleaning, truth.stages
     return {
@@ -97,7 +97,7 @@ def _truth(truth: Truth, churn: Judged) -> dict[str, Any]:
         "cleaning": {rule.rule: _rule(rule) for rule in cleaning.rules} if cleaning else {},
         "stages": _stages(stages) if stages else None,
         "taste_ndcg_at_10": tastes.recommended["new_items"] if tastes else None,
-        "churn": _best_churn(best, churn) if best else None,
+        "churn": _best_churn(best) if best else None,
         "clean_rows": asdict(cleaning.clean) if cleaning else None,
         "tastes": _tastes(tastes) if tastes else None,
     }
@@ -120,16 +120,16 @@ def _rule(rule: JudgedRule) -> dict[str, Any]:
     return {**told, "f1": rule.f1, **best, "f1_of_best": rule.of_best}
 
 
-def _best_churn(best: BestChurn, churn: Judged) -> dict[str, Any]:
-    auc = churn.metric("roc_auc")
+def _best_churn(best: BestChurn) -> dict[str, Any]:
+    auc = best.of_model
     return {
         "rows": best.rows,
         "rows_judged": best.of,
         "best_roc_auc_given_history": best.given_history,
         "roc_auc_as_it_went": best.scores,
         "true_event": _true_event(best.event) if best.event else None,
-        "reached": best.reached(auc.value) if auc else None,
-        "reached_given_history": best.reached(auc.value, best.given_history) if auc else None,
+        "reached": None if auc is None else best.reached(auc),
+        "reached_given_history": None if auc is None else best.reached(auc, best.given_history),
     }
 
 

@@ -117,11 +117,12 @@ class Truthteller:
             "tier": Words([level.name for level in life.story.tiers.levels]).at(state.tier),
             "has_left": pa.array(state.left_on <= day),
             "is_at_risk": pa.array(is_at_risk),
-            "leave_hazard": pa.array(incidents.leaving(state)),
             "still_here": pa.array(np.clip(state.belief, 0.0, 1.0)),
             "no_order_given_hidden": pa.array(np.clip(quiet.given_hidden, 0.0, 1.0)),
             "no_order_given_history": pa.array(np.clip(quiet.given_history, 0.0, 1.0)),
         }
+        life.settle(state, day)  # our own copy, of which only what is felt today is still asked
+        columns["leave_hazard"] = pa.array(state.harm.sum(axis=0))
         self._files.tell(truth.TRUE_STATES, self._block.world.calendar.date(day), columns)
 
     def _leavers(self, leavers: Leavers) -> Columns:

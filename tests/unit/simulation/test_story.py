@@ -145,6 +145,19 @@ def test_the_incidents_told_add_up_to_the_chance_of_leaving_with_and_without_eac
     assert set(leavers.cause) & set(RARE)
 
 
+def test_the_hazard_told_of_a_day_is_what_is_felt_then_of_all_incidents(shop: Path) -> None:
+    states = table(shop / "truth", "true_states").to_pandas()
+    here = states[~states.has_left].set_index(["member_id", "as_of"]).leave_hazard
+    told = table(shop / "truth", "true_incidents").to_pandas()
+    for as_of, hazard in here.groupby("as_of"):
+        is_felt = (told.felt_on < as_of) | ((told.felt_on == as_of) & (told.cause != "unwanted_campaign"))
+        age = (pd.Timestamp(as_of) - pd.to_datetime(told.felt_on)).dt.days
+        left = (told.hazard * 0.5 ** (age / 5)).where(is_felt, 0.0).groupby(told.member_id).sum()
+        members = hazard.index.get_level_values("member_id")
+        np.testing.assert_allclose(hazard, left.reindex(members).fillna(0.0), atol=1e-12)
+    assert (here > 0).sum() > 20
+
+
 def test_incidents_are_told_of_who_is_still_here(shop: Path) -> None:
     left_on = table(shop / "truth", "true_leavers").to_pandas().set_index("member_id").left_on
     told = table(shop / "truth", "true_incidents").to_pandas()

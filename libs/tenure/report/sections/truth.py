@@ -151,10 +151,11 @@ def _churn_card(model: Judged, found: BestChurn) -> str:
         "chance. Whether a member orders is partly luck, so nobody tells it perfectly. The first bar bounds every "
         "model, the second every model that sees orders alone: a shop is not told when somebody leaves."
     )
-    if own:
+    reached = found.of_model
+    if reached is not None:
         note += (
-            f" Ours goes <b>{share(found.reached(own.value), 1)}</b> of the way from chance to the first (the goal is "
-            f"{share(best.GOAL)}), and {share(found.reached(own.value, found.given_history), 1)} of that to the second."
+            f" Ours goes <b>{share(found.reached(reached), 1)}</b> of the way from chance to the first (the goal is "
+            f"{share(best.GOAL)}), and {share(found.reached(reached, found.given_history), 1)} of that to the second."
         )
     if found.event:
         note += _event(found.event)

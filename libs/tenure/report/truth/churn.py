@@ -54,6 +54,11 @@ class BestChurn:
     scores: dict[str, float]
     event: TrueEvent | None = None
 
+    @property
+    def of_model(self) -> float | None:
+        """The model's ROC AUC on the event that the bounds are of, as far as it is told; on the label otherwise."""
+        return (self.event.scores if self.event else self.scores).get("model")
+
     def reached(self, auc: float, best: float | None = None) -> float:
         """How far an AUC is on the way from chance to the best one; 0 where that is chance itself."""
         way = (self.given_hidden if best is None else best) - 0.5
