@@ -31,7 +31,6 @@ AS_SHIPPED_BY_SPARK = {
     "spark.sql.maxPlanStringLength": "2147483632b",
     "spark.sql.ui.explainMode": "FORMATTED",
 }
-NOT_SET_BY_SPARK = ("spark.sql.redaction.string.regex",)
 # What both need to read the same rows alike.
 ALIKE = ("spark.sql.session.timeZone", "spark.sql.ansi.enabled", "spark.sql.legacy.parquet.nanosAsLong")
 
@@ -75,7 +74,7 @@ def plain_spark(running: Started[SparkSession]) -> Started[SparkSession]:
     """A session beside the running one, in the same warm JVM, with Spark's own settings for SQL; the JVM's start is
     its start too."""
     beside, seconds = started(running.engine.newSession)
-    for key in (*AS_SHIPPED_BY_SPARK, *NOT_SET_BY_SPARK):
+    for key in AS_SHIPPED_BY_SPARK:
         beside.conf.unset(key)
     return Started(beside, running.start_s + seconds)
 

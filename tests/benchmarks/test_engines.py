@@ -8,7 +8,7 @@ import time
 from types import SimpleNamespace
 
 from benchmarks import engines
-from benchmarks.engines import ALIKE, AS_SHIPPED_BY_SPARK, NOT_SET_BY_SPARK, Started
+from benchmarks.engines import ALIKE, AS_SHIPPED_BY_SPARK, Started
 from pyspark import SparkContext
 
 from tenure.spark.session import EVERYWHERE, ON_ONE_MACHINE
@@ -30,14 +30,13 @@ def test_the_plain_session_has_none_of_our_settings_but_those_that_both_read_ali
     beside = engines.plain_spark(Started(spark, 2.0))
     assert beside.start_s > 2.0
     assert {key: beside.engine.conf.get(key) for key in AS_SHIPPED_BY_SPARK} == AS_SHIPPED_BY_SPARK
-    assert {key: beside.engine.conf.get(key, None) for key in NOT_SET_BY_SPARK} == dict.fromkeys(NOT_SET_BY_SPARK)
     assert {key: beside.engine.conf.get(key) for key in ALIKE} == {key: EVERYWHERE[key] for key in ALIKE}
     assert spark.conf.get("spark.sql.inMemoryColumnarStorage.compressed") == "false"
 
 
 def test_every_setting_of_our_session_is_known_to_be_spark_s_own_in_the_plain_one_or_needed_by_both():
     ours = {key for key in EVERYWHERE | ON_ONE_MACHINE if key.startswith("spark.sql.")}
-    assert ours == {*AS_SHIPPED_BY_SPARK, *NOT_SET_BY_SPARK, *ALIKE, *FOR_THE_JVM}
+    assert ours == {*AS_SHIPPED_BY_SPARK, *ALIKE, *FOR_THE_JVM}
 
 
 def test_a_session_that_is_ended_leaves_no_process_and_nothing_for_the_next_one_to_talk_to(monkeypatch):

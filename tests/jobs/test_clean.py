@@ -301,6 +301,7 @@ def test_too_much_quarantine_is_refused_with_the_rule_that_took_it(spark, small)
     assert market.number_of_rows(spark, small, CONSERVATION) == 0
 
 
+@pytest.mark.long  # several cleans
 def test_a_killed_run_is_finished_by_the_next(spark, small, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(clean, "_write_identities", lambda batch: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -317,7 +318,8 @@ def test_one_pseudonym_for_two_members_is_refused(spark, secret, tmp_path, monke
 
     market.write_orders(tmp_path / "landing" / "orders.csv", SMALL)
     market.landed(spark, tmp_path, tmp_path / "landing")
-    monkeypatch.setattr(clean, "member_key", lambda member_id, secret: F.lit(1).cast("long"))
+    one = F.lit(1).cast("long")
+    monkeypatch.setattr(clean, "with_member_key", lambda rows, secret: rows.withColumn("member_key", one))
     with pytest.raises(Refused, match="same member_key"):
         market.cleaned(spark, tmp_path)
 

@@ -70,16 +70,10 @@ def callers(secrets_folder: str | Path) -> Callers:
     """The callers that the secrets folder names, with a first token made where there is none yet.
 
     Raises:
-        WrongInput: if ``serving_tokens.yaml`` cannot be read as such, or there is no token and none can be written.
+        WrongInput: if ``serving_tokens.yaml`` cannot be read as such.
+        Refused: if there is no token and none can be written.
     """
-    try:
-        token = make_secret(SERVING_TOKEN, secrets_folder)
-    except OSError as error:
-        raise WrongInput(
-            f"no bearer token can be written ({error.strerror}): put one into the file {SERVING_TOKEN} in "
-            f"{secrets_folder}, or into TENURE_{SERVING_TOKEN.upper()}"
-        ) from None
-    first = Caller(name="first", roles=frozenset(Role), sha256=_hash(token))
+    first = Caller(name="first", roles=frozenset(Role), sha256=_hash(make_secret(SERVING_TOKEN, secrets_folder)))
     return Callers((first, *_further(Path(secrets_folder) / TOKENS_FILE)))
 
 

@@ -182,7 +182,7 @@ def models(root: Path, bundles: Path) -> Registry:
 def source(known: tuple[Known, ...] = (), known_in: str | None = None) -> Source:
     """What the report reads of a source: what its own rules mean, and what others counted in its files."""
     fuel = Rule(name="fuel", table="raw_orders", when="true", says="sold by the gallon")
-    return Source.model_construct(bounds=(), gaps=(), rules=(fuel,), known=known, known_in=known_in)
+    return Source.model_construct(name="corner_shop", bounds=(), gaps=(), rules=(fuel,), known=known, known_in=known_in)
 
 
 KNOWN = (

@@ -83,6 +83,16 @@ def test_figures_of_other_files_refuse_nothing(
     assert "not known to have counted in just these files" in (tmp_path / "report.html").read_text()
 
 
+def test_another_shops_source_is_refused_before_anything_is_written(
+    shop: tuple[Release, Registry, Path], tmp_path: Path
+) -> None:
+    told = source().model_copy(update={"name": "another"})
+    env = Env(work=str(shop[2].parent))
+    with pytest.raises(WrongInput, match="is of corner_shop, the settings say another: give the same --set source="):
+        write_report.run(WriteReport.model_construct(env=env, source=told, folder=str(tmp_path), truth=None))
+    assert not list(tmp_path.iterdir())
+
+
 def test_figures_that_hold_refuse_nothing(shop: tuple[Release, Registry, Path], tmp_path: Path) -> None:
     _report(shop, tmp_path, KNOWN[:3], "b1")
     assert "not known to have counted" not in (tmp_path / "report.html").read_text()
