@@ -37,7 +37,7 @@ from tenure.training.settings import FitTask, Scale
 from tenure.training.shards import Shard
 from tenure.training.workers import cluster, trained
 
-AUC_MAY_DIFFER_BY = 0.01  # chance has a part in both trainings
+AUC_MAY_DIFFER_BY = 0.02  # chance has a part in both trainings, of few epochs; their tensors are held equal exactly
 CHURN, FACTORS = "conf/train/churn_smoke.yaml", "conf/train/recommender_smoke.yaml"
 ALL_EPOCHS = "loop.patience=100"  # nobody stops early, so both sides take as many steps
 LEARNT_FROM: tuple[Part, ...] = ("train", "validation")
@@ -181,7 +181,7 @@ class Trainings:
         for name, theirs in self._hand.logits.items():
             pair = [ROC_AUC(seen.labels, ours[name]), ROC_AUC(self._hand.labels, theirs)]
             print(f"P15: ROC AUC of {name} on validation: {pair[0]:.4f}, by hand {pair[1]:.4f}", flush=True)
-            if abs(pair[0] - pair[1]) > max(AUC_MAY_DIFFER_BY, _standard_error(pair[0], seen.labels)):
+            if abs(pair[0] - pair[1]) > max(AUC_MAY_DIFFER_BY, 2 * _standard_error(pair[0], seen.labels)):
                 raise Unequal(f"the branch {name} reaches a ROC AUC of {pair[0]:.4f}, by hand {pair[1]:.4f}")
         served, by_hand = self._progress.fitted[-1], self._hand_factors[0].times
         if served.pairs != by_hand.nnz:
