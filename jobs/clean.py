@@ -37,7 +37,7 @@ from tenure.spark.lock import only_writer
 from tenure.spark.mapping import check_rules
 from tenure.spark.pseudonyms import with_member_key
 from tenure.spark.runs import described, job_run
-from tenure.spark.schema import struct
+from tenure.spark.schema import local_rows, struct
 from tenure.spark.session import session
 from tenure.spark.set_aside import as_landed, taken
 from tenure.spark.waiting import Waiting, check_feeds, waiting_batches
@@ -80,7 +80,7 @@ def _clean_batch(batch: Batch) -> None:
     conservation.check(balances, batch.source.quarantine_limit)
     rows = [tuple(asdict(balance)[name] for name in CONSERVATION.names) for balance in balances]
     with described(batch.spark, f"clean: batch {batch.batch_no} is clean"):
-        delta.append(batch.spark.createDataFrame(rows, struct(CONSERVATION)), batch.root, CONSERVATION)
+        delta.append(local_rows(batch.spark, rows, struct(CONSERVATION)), batch.root, CONSERVATION)
 
 
 def _described(batch: Batch, table: Table, write: Callable[[Batch], Written | None]) -> Written | None:

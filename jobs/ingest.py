@@ -33,7 +33,7 @@ from tenure.spark.landing import Arrival, Landing, land, landing
 from tenure.spark.lock import only_writer
 from tenure.spark.mapping import check_mapping, check_rules, middle_day
 from tenure.spark.runs import described, job_run
-from tenure.spark.schema import struct
+from tenure.spark.schema import local_rows, struct
 from tenure.spark.session import session
 from tenure.spark.waiting import check_feeds
 
@@ -129,7 +129,7 @@ def _land(spark: SparkSession, config: Ingest, brought: Landing, arrival: Arriva
         job.says(f"batch {arrival.batch_no}: {rows:,} rows of {name} landed")
     row = (arrival.batch_id, arrival.batch_no, arrival.arrived_on, datetime.now(UTC), landed, config.source.name)
     with described(spark, f"ingest: batch {arrival.batch_no} has arrived"):
-        delta.append(spark.createDataFrame([row], struct(BATCHES)), root, BATCHES)
+        delta.append(local_rows(spark, [row], struct(BATCHES)), root, BATCHES)
 
 
 def _check(rows: DataFrame, feed_name: str, feed: Feed, *, source: Source, assumed_on: date | None) -> None:

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from tenure.contracts.table import Table
 from tenure.lake.layout import RETENTION, table_path
-from tenure.spark.schema import conform, struct
+from tenure.spark.schema import conform, local_rows, struct
 
 Counts = dict[str, int]
 
@@ -71,7 +71,7 @@ def widen(spark: SparkSession, root: str, table: Table) -> None:
     """
     create(spark, root, table)
     if not set(table.names) <= set(read(spark, root, table).columns):
-        nothing = spark.createDataFrame([], struct(table))
+        nothing = local_rows(spark, [], struct(table))
         nothing.write.format("delta").mode("append").option("mergeSchema", True).save(table_path(root, table))
 
 

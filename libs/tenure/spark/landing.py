@@ -20,6 +20,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from tenure.config.source import Feed, Source
 from tenure.contracts.landing import ENVELOPE
@@ -39,7 +40,7 @@ from tenure.spark.landing_files import (
     landed_columns,
     read_files,
 )
-from tenure.spark.schema import spark_type
+from tenure.spark.schema import local_rows, spark_type
 
 _ENVELOPE_TYPES = {column.name: spark_type(column.kind) for column in ENVELOPE}
 
@@ -224,11 +225,20 @@ def _check_encoding(landing: Landing, feed_name: str, places: Sequence[Place]) -
         )
 
 
+_KNOWN = T.StructType(
+    [
+        T.StructField(FILE, T.StringType()),
+        T.StructField(BLOCK, T.LongType()),
+        T.StructField("source_file", T.StringType()),
+        T.StructField("shift", T.LongType()),
+    ]
+)
+
+
 def _enveloped(rows: DataFrame, feed: Feed, places: Sequence[Place], folder: Path, arrival: Arrival) -> DataFrame:
     """The rows behind their envelope. ``places`` are as many as there are files or blocks of files: a broadcast."""
     known = [(p.file, p.block, _relative(p.file, folder), p.position - p.first) for p in places]
-    schema = f"{FILE} string, {BLOCK} bigint, source_file string, shift bigint"
-    found = rows.sparkSession.createDataFrame(known, schema)
+    found = local_rows(rows.sparkSession, known, _KNOWN)
     shared = {"batch_id": arrival.batch_id, "batch_no": arrival.batch_no, "arrived_on": arrival.arrived_on}
     return (
         rows.join(F.broadcast(found), [FILE, BLOCK])  # exactly one place a row

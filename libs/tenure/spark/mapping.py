@@ -27,7 +27,7 @@ from tenure.contracts.table import NUMERIC, Kind, Table
 from tenure.errors import WrongInput
 from tenure.spark.column_names import look_like_data, quoted
 from tenure.spark.landing_files import LANDED, UNREADABLE, is_broken
-from tenure.spark.schema import spark_type
+from tenure.spark.schema import local_rows, spark_type
 
 IS_BROKEN, IS_UNREADABLE = "is_broken", "is_unreadable"
 DECLARED_KNOWN_ON = "declared_known_on"
@@ -152,7 +152,7 @@ def check_rules(spark: SparkSession, source: Source) -> None:
         WrongInput: naming the rule, the expression and the columns that there are.
     """
     for table in RAW_TABLES:
-        rows = spark.createDataFrame([], _as_cleaned(table))
+        rows = local_rows(spark, [], _as_cleaned(table))
         for rule, expression, tried in _expressions(source, table):
             try:
                 rows.withColumn("tried", tried())

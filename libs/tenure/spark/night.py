@@ -30,7 +30,7 @@ from tenure.lake.layout import table_path
 from tenure.lifecycle.calendar import last_complete_day
 from tenure.spark import delta
 from tenure.spark.news import News
-from tenure.spark.schema import struct
+from tenure.spark.schema import local_rows, struct
 
 RESTORED = "restored"  # in a commit's mark: the version that it brought back
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
@@ -170,7 +170,7 @@ def emptied(spark: SparkSession, root: str, table: Table) -> bool:
 
 def begin_anew(spark: SparkSession, root: str, table: Table) -> None:
     """The table without a row, as its contract says now."""
-    empty = spark.createDataFrame([], struct(table))
+    empty = local_rows(spark, [], struct(table))
     writer = empty.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
     if table.partition_by:
         writer = writer.partitionBy(*table.partition_by)

@@ -22,7 +22,7 @@ from tenure.lake.layout import bronze_path, table_path
 from tenure.lifecycle.calendar import newest_as_of
 from tenure.spark import delta
 from tenure.spark.night import RESTORED, Night, emptied, marked, newest_mark, user_metadata
-from tenure.spark.schema import struct
+from tenure.spark.schema import local_rows, struct
 
 
 def rebuilt_tables(shop: Shop) -> tuple[Table, ...]:
@@ -89,7 +89,7 @@ def write_release(build: Night, source: Source, released_at: datetime, *, after:
         "newest_as_of": newest_as_of(build.last_complete_day),
         "through_batch": build.through_batch,
     }
-    rows = build.spark.createDataFrame([tuple(row[name] for name in RELEASES.names)], struct(RELEASES))
+    rows = local_rows(build.spark, [tuple(row[name] for name in RELEASES.names)], struct(RELEASES))
     delta.append(rows, build.root, RELEASES)
     return release_id
 

@@ -14,7 +14,7 @@ from tenure.contracts.control import JOB_RUNS
 from tenure.lake.job_run import JobRun, noted
 from tenure.lake.layout import table_path
 from tenure.spark import delta
-from tenure.spark.schema import struct
+from tenure.spark.schema import local_rows, struct
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def job_run(spark: SparkSession, root: str, job: str) -> Iterator[JobRun]:
     def append(row: Mapping[str, object]) -> None:
         try:
             with described(spark, f"{job}: note the run"):
-                rows = spark.createDataFrame([tuple(row[name] for name in JOB_RUNS.names)], struct(JOB_RUNS))
+                rows = local_rows(spark, [tuple(row[name] for name in JOB_RUNS.names)], struct(JOB_RUNS))
                 delta.append(rows, root, JOB_RUNS)
         except (PySparkException, Py4JError, OSError) as error:
             # What was done is done, and why it failed is being told: neither may be lost for a note about it.

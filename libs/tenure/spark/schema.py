@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from tenure.contracts.table import Column, Kind, Table
 
@@ -35,6 +40,19 @@ def spark_field(column: Column) -> T.StructField:
 def struct(table: Table) -> T.StructType:
     """The table's columns as Spark's schema; what a column means travels as its comment."""
     return T.StructType([spark_field(column) for column in table.columns])
+
+
+def local_rows(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: T.StructType) -> DataFrame:
+    """Rows that the driver holds. They go to the JVM by Arrow: of a list Spark would have Python workers read them, on
+    executors that need no Python otherwise."""
+    fields = to_arrow_schema(schema, timezone="UTC")
+    columns = zip(*rows, strict=True) if rows else ([] for _ in fields)
+    arrays = [pa.array(map(_as_arrow, values), field.type) for values, field in zip(columns, fields, strict=True)]
+    return spark.createDataFrame(pa.Table.from_arrays(arrays, schema=fields), schema)
+
+
+def _as_arrow(value: Any) -> Any:
+    return list(value.items()) if isinstance(value, dict) else value
 
 
 def conform(rows: DataFrame, table: Table) -> DataFrame:
