@@ -101,8 +101,9 @@ def work(cluster: tuple[str, Path], package: Path, tmp_path_factory: pytest.Temp
     submit += ["--py-files", str(package), *(word for setting in SMALL for word in ("--conf", setting))]
     for job in JOBS:
         settings = ["--set", f"env.work={work}", "--set", f"source={work}/kiosk.yaml"]
-        # An empty PYTHONPATH: the package comes with --py-files, or not at all.
-        told = typed([*submit, f"jobs/{job}.py", *settings], PYTHONPATH="", SPARK_LOCAL_IP="127.0.0.1")
+        # The package comes with --py-files, or not at all. Executors need no Python, and find none.
+        python = {"PYTHONPATH": "", "PYSPARK_DRIVER_PYTHON": sys.executable, "PYSPARK_PYTHON": "/nowhere/python"}
+        told = typed([*submit, f"jobs/{job}.py", *settings], SPARK_LOCAL_IP="127.0.0.1", **python)
         assert told.returncode == 0, f"{job}: {told.stdout[-3000:]}"
     return work
 
