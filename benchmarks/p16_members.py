@@ -204,21 +204,9 @@ def _cost(largest: Side, small: Side) -> results.Result:
 
 
 def _memory(cost: results.Result, largest: Shop, small: Shop) -> results.Result:
-    """Peak memory, in the form of a result: MiB where other results have seconds."""
+    """Peak memory."""
     pairs = [(a.total, b.total) for a, b in zip(largest.held, small.held, strict=True)]
-    ratio = round(median(a / b for a, b in pairs), 3)
-    return {
-        **cost,
-        "peer": f"itself at {small.name}: peak memory, in MiB",
-        "ratio": ratio,
-        "goal": FLAT,
-        "met": at_most(FLAT).is_met_by(ratio),
-        "rounds": [{"ours_mib": round(a), "peer_mib": round(b), "ratio": round(a / b, 3)} for a, b in pairs],
-        "seconds": {
-            "ours": {"median": round(median(a for a, _ in pairs))},
-            "peer": {"median": round(median(b for _, b in pairs))},
-        },
-    }
+    return _held_flat(cost, f"itself at {small.name}: peak memory, in MiB", "mib", pairs)
 
 
 def _further(cost: results.Result, small: Shop, middle: Shop, large: Shop) -> results.Result:
@@ -228,14 +216,24 @@ def _further(cost: results.Result, small: Shop, middle: Shop, large: Shop) -> re
         (1e3 * (c - b) / (large.members - middle.members), 1e3 * (b - a) / (middle.members - small.members))
         for a, b, c in zip(*(each.nights_s for each in (small, middle, large)), strict=True)
     ]
+    return _held_flat(
+        cost, f"itself: a further member beyond {middle.name}, and beyond {small.name}, in ms", "ms", pairs
+    )
+
+
+def _held_flat(cost: results.Result, peer: str, unit: str, pairs: Sequence[tuple[float, float]]) -> results.Result:
+    """Each round's figure and the one that it may be ``FLAT`` times of, in the form of a result: in ``unit`` where
+    others have seconds."""
     ratio = round(median(a / b for a, b in pairs), 3)
     return {
         **cost,
-        "peer": f"itself: a further member beyond {middle.name}, and beyond {small.name}, in ms",
+        "peer": peer,
         "ratio": ratio,
         "goal": FLAT,
         "met": at_most(FLAT).is_met_by(ratio),
-        "rounds": [{"ours_ms": round(a, 3), "peer_ms": round(b, 3), "ratio": round(a / b, 3)} for a, b in pairs],
+        "rounds": [
+            {f"ours_{unit}": round(a, 3), f"peer_{unit}": round(b, 3), "ratio": round(a / b, 3)} for a, b in pairs
+        ],
         "seconds": {
             "ours": {"median": round(median(a for a, _ in pairs), 3)},
             "peer": {"median": round(median(b for _, b in pairs), 3)},

@@ -35,7 +35,7 @@ from tenure.spark.mapping import check_mapping, check_rules, middle_day
 from tenure.spark.runs import described, job_run
 from tenure.spark.schema import local_rows, struct
 from tenure.spark.session import session
-from tenure.spark.waiting import check_feeds
+from tenure.spark.waiting import arrived_batches
 
 
 class Ingest(Settings):
@@ -65,10 +65,7 @@ def run(spark: SparkSession, config: Ingest) -> bool:
 def _arrival(spark: SparkSession, config: Ingest, brought: Landing, job: JobRun) -> Arrival | None:
     """The batch's id, number and day; none where it has landed before."""
     root, batch_id = config.env.lake_root, config.batch_id or brought.batch_id
-    delta.widen(spark, root, BATCHES)
-    with described(spark, "ingest: look up earlier batches"):
-        before = delta.read(spark, root, BATCHES).select("batch_id", "batch_no").collect()
-    check_feeds(spark, root, config.source)  # clean would, after all has been written
+    before = arrived_batches(spark, root, config.source)  # clean would, after all has been written
     if batch_id in {row["batch_id"] for row in before}:
         return None
     batch_no = max((row["batch_no"] for row in before), default=0) + 1
@@ -120,7 +117,8 @@ def _land(spark: SparkSession, config: Ingest, brought: Landing, arrival: Arriva
         job.says(f"batch {arrival.batch_no}: no rows of {name} landed, as all of its files are empty")
     is_said = config.arrived_on is not None or config.historical is not None
     check = partial(_check, source=config.source, assumed_on=None if is_said else arrival.arrived_on)
-    for name in brought.filled:
+    # Orders first: they may be refused for what they hold.
+    for name in sorted(brought.filled, key=lambda name: config.source.feeds[name].table != RAW_ORDERS.name):
         table = config.source.feeds[name].table
         with described(spark, f"ingest: land {name} of batch {arrival.batch_no}"):
             rows = land(spark, brought, name, arrival, root, from_position=landed[table], check=check)

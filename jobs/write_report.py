@@ -20,7 +20,6 @@ from tenure.config.command import command
 from tenure.config.env import Env, Place
 from tenure.config.settings import Settings
 from tenure.config.source import Source
-from tenure.errors import WrongInput
 from tenure.lake.job_run import JobRun
 from tenure.lake.release import newest_release
 from tenure.lake.runs import job_run
@@ -54,11 +53,7 @@ def _write(config: WriteReport, job: JobRun) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     release = newest_release(env.lake_root, env.storage_options)
-    if release.source != config.source.name:
-        raise WrongInput(
-            f"release {release.release_id} is of {release.source}, the settings say {config.source.name}: give the "
-            "same --set source=FILE to refresh and report"
-        )
+    release.refuse_another(config.source.name)
     found = facts(
         release,
         Registry(env.registry_root),

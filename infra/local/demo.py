@@ -83,7 +83,7 @@ class Demo:
     simulation: Simulation | None
     work: Path
     size: str
-    is_historical: bool | None = None
+    historical: str | None = None  # as the refresh is told of it
 
     @property
     def at(self) -> list[str]:
@@ -95,8 +95,8 @@ class Demo:
         return ["--set", f"source={self.source}", *data]
 
     @property
-    def as_of_when(self) -> list[str]:
-        return [] if self.is_historical is None else ["--set", f"historical={str(self.is_historical).lower()}"]
+    def arrival(self) -> list[str]:
+        return ["--set", f"historical={self.historical}"] if self.historical else []
 
     @property
     def against(self) -> list[str]:
@@ -115,7 +115,7 @@ def run(demo: Demo) -> None:
     if demo.simulation:
         stages.run("simulate", "python", "jobs/simulate_shop.py", *demo.simulation.command)
     job = ("ray", "job", "submit", "--log-style", "record", "--", "python")
-    stages.run("refresh", *spark, "jobs/refresh.py", *demo.at, *demo.on, *demo.as_of_when)
+    stages.run("refresh", *spark, "jobs/refresh.py", *demo.at, *demo.on, *demo.arrival)
     with ray(stages, demo.work):
         stages.run("recommender", *job, "ray_apps/train/fit_factors.py", *demo.settings("recommender"))
         stages.run("churn", *job, "ray_apps/train/fit_task.py", *demo.settings("churn"), *demo.on)
@@ -199,7 +199,7 @@ def planned(asked: argparse.Namespace) -> Demo:
         simulation=simulation,
         work=asked.work,
         size=asked.size,
-        is_historical=None if asked.historical is None else asked.historical == "true",
+        historical=asked.historical,
     )
 
 

@@ -76,10 +76,7 @@ class Stages:
                 break
             if time.monotonic() - began > within_s:
                 _erase_line()
-                ends = "\n".join(self._lines(stage)[-15:])
-                raise StageFailed(
-                    f"{stage} is not ready after {within_s:.0f} s: {ends}\nThe whole log: {self._log(stage)}", 1
-                )
+                raise StageFailed(f"{stage} is not ready after {within_s:.0f} s: {self._end_of_log(stage)}", 1)
             self._show_progress(stage, time.monotonic() - began)
             time.sleep(0.2)
         _erase_line()
@@ -119,8 +116,11 @@ class Stages:
         """What the command said went wrong, in the form in which every entry point says it, or the end of its log."""
         lines = self._lines(stage)
         said = [line for line in lines if re.match(r"\w+\.py: ", line)]
-        what = said[-1] if said else "\n".join(lines[-15:])
-        return f"{stage} ended with exit code {exit_code}: {what}\nThe whole log: {self._log(stage)}"
+        what = f"{said[-1]}\nThe whole log: {self._log(stage)}" if said else self._end_of_log(stage)
+        return f"{stage} ended with exit code {exit_code}: {what}"
+
+    def _end_of_log(self, stage: str) -> str:
+        return "\n".join([*self._lines(stage)[-15:], f"The whole log: {self._log(stage)}"])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from pyspark.sql import SparkSession
 
 import clean
@@ -17,6 +18,7 @@ from tenure.config.env import Env
 from tenure.config.source import Source
 from tenure.contracts.control import BATCHES
 from tenure.contracts.table import Table
+from tenure.errors import WrongInput
 from tenure.lake.layout import table_path
 from tenure.spark import delta
 
@@ -171,6 +173,16 @@ def landed(
         historical = False
     told = {"arrived_on": arrived_on, "historical": historical}
     return ingest.run(spark, ingest.Ingest(env=Env(work=str(work)), source=of_source, **told))
+
+
+def assert_refused(spark, work: Path, match: str, **settings) -> None:
+    """The landing is refused with that sentence; no batch arrived, and the landing files are as they were."""
+    before = {path: path.read_bytes() for path in (work / "landing").rglob("*") if path.is_file()}
+    batches = number_of_rows(spark, work, BATCHES)
+    with pytest.raises(WrongInput, match=match):
+        landed(spark, work, work / "landing", **settings)
+    assert number_of_rows(spark, work, BATCHES) == batches
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def cleaned(spark: SparkSession, work: Path, **settings: Any) -> tuple[int, ...]:

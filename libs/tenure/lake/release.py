@@ -43,6 +43,14 @@ class Release:
     root: str
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def refuse_another(self, source: str) -> None:
+        """Raises ``WrongInput`` if the release is of another source than the settings'."""
+        if self.source != source:
+            raise WrongInput(
+                f"release {self.release_id} is of {self.source}, the settings say {source}: give the same --set "
+                "source=FILE as to refresh"
+            )
+
     def read(
         self,
         table: Table,

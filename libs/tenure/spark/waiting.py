@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from tenure.config.env import Env
@@ -51,9 +51,9 @@ def landed_sources(spark: SparkSession, root: str) -> set[str | None]:
     return {row["source"] for row in delta.read(spark, root, BATCHES).select("source").distinct().collect()}
 
 
-def check_feeds(spark: SparkSession, root: str, source: Source) -> None:
-    """All that landed is the source's, and has a feed that tells what it means, also what is clean: other settings
-    clean it anew.
+def arrived_batches(spark: SparkSession, root: str, source: Source) -> list[Row]:
+    """The lake's batches, in the order in which they came, where all that landed is the source's and has a feed that
+    tells what it means; also what is clean, as other settings clean it anew.
 
     Raises:
         WrongInput: naming the other source, or the feed that a batch landed under, or the raw table that it brought,
@@ -79,6 +79,7 @@ def check_feeds(spark: SparkSession, root: str, source: Source) -> None:
                     f"batch {row['batch_no']} landed rows of {table}, which no feed in the source's YAML brings any "
                     f"more: put table: {table} back into the feed that brought them"
                 )
+    return arrived
 
 
 def waiting_batches(spark: SparkSession, env: Env, source: Source, job: JobRun, *, anew: bool) -> list[Waiting]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from tenure.config.version import code_version
-from tenure.errors import WrongInput
 from tenure.lake.release import Release, release
 from tenure.models.build import architecture_of
 from tenure.models.inputs import Inputs, fit_inputs
@@ -77,11 +76,7 @@ def prepare(config: FitTask) -> Ready:
     task = find_task(config.task)
     architecture_of(task.model, config.architecture)  # refused here, not by every worker after minutes
     chosen = release(config.env.lake_root, config.release, config.env.storage_options)
-    if chosen.source != config.source.name:
-        raise WrongInput(
-            f"release {chosen.release_id} is of {chosen.source}, the settings say {config.source.name}: "
-            "give the same --set source=FILE to refresh and training"
-        )
+    chosen.refuse_another(config.source.name)
     reading = config.reading
     as_of = labelled_days(chosen, task)
     split = _split(config, as_of, chosen.shop.horizon_days)

@@ -114,17 +114,24 @@ def _register(registry: Registry, folder: Path, manifest: Manifest) -> None:
     registry.set_alias(manifest.task, "champion", version)
 
 
+COMMON: dict[str, Any] = {
+    "release_id": "r1",
+    "source": "corner_shop",
+    "fingerprint": "f",
+    "code_version": "0.1.0",
+    "seed": 0,
+    "created_at": datetime(2026, 6, 29, tzinfo=UTC),
+}
+
+
 def models(root: Path, bundles: Path) -> Registry:
     registry = Registry(root)
-    common = {
-        "release_id": "r1",
-        "source": "corner_shop",
-        "fingerprint": "f",
-        "code_version": "0.1.0",
-        "seed": 0,
-        "created_at": datetime(2026, 6, 29, tzinfo=UTC),
-    }
-    churn = bundles / "churn"
+    _churn(registry, bundles / "churn")
+    _recommender(registry, bundles / "recommender")
+    return registry
+
+
+def _churn(registry: Registry, churn: Path) -> None:
     (churn / "evaluation").mkdir(parents=True)
     predicted = {"member_key": [1, 2, 3, 4], "as_of": [BEFORE] * 4, "label": [1.0, 0.0, 1.0, 0.0]}
     scores = {"score": [0.9, 0.8, 0.7, 0.1], "score_lightgbm": [0.9, 0.1, 0.7, 0.2], "score_recency": [9.0, 8, 7, 1]}
@@ -155,10 +162,12 @@ def models(root: Path, bundles: Path) -> Registry:
                 "minus_features_only": {"roc_auc": [0.02, 0.06], "average_precision": [None, None]},
             },
             gate=Gate(passed=False, champion="logistic_regression", reasons=("roc_auc: not shown to be better",)),
-            **common,
+            **COMMON,
         ),
     )
-    items = bundles / "recommender"
+
+
+def _recommender(registry: Registry, items: Path) -> None:
     items.mkdir(parents=True)
     ranking = ("hit_rate_at_10", "ndcg_at_10", "recall_at_10")
     _register(
@@ -173,10 +182,9 @@ def models(root: Path, bundles: Path) -> Registry:
                 "own_favourites": {f"all_items.{name}": 0.3 for name in ranking},
             },
             gate=Gate(passed=True, champion="model", reasons=("better",)),
-            **common,
+            **COMMON,
         ),
     )
-    return registry
 
 
 def source(known: tuple[Known, ...] = (), known_in: str | None = None) -> Source:
