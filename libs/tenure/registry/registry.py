@@ -75,12 +75,16 @@ class Registry:
             self._client.log_metric(run_id, name, metric.value)
         for name in ("model", "release_id", "source", "code_version", "seed"):
             self._client.log_param(run_id, name, getattr(manifest, name))
-        self._client.log_artifacts(run_id, str(folder), _BUNDLE)
+        if self.is_server:
+            self._client.log_artifacts(run_id, str(folder), _BUNDLE)
+            source = f"{run.info.artifact_uri}/{_BUNDLE}"
+        else:  # MLflow would write where the registry was made, which it may have been moved from
+            source = str(shutil.copytree(folder, self._bundle(manifest.task, run_id)).resolve())
         self._client.set_terminated(run_id)
         self._ensure_task(manifest.task)
         version = self._client.create_model_version(
             manifest.task,
-            source=f"{run.info.artifact_uri}/{_BUNDLE}",
+            source=source,
             run_id=run_id,
             tags={"model": manifest.model, "release_id": manifest.release_id},
         )
@@ -144,10 +148,14 @@ class Registry:
         found = self._client.get_model_version(task, version)
         if self.is_server:
             return self._fetched(task, str(found.run_id), str(found.source))
-        # Paths follow the folder, not what MLflow wrote down: a registry that was moved still serves.
-        folder = Path(self.root) / "artifacts" / task / str(found.run_id) / "artifacts" / _BUNDLE
+        folder = self._bundle(task, str(found.run_id))
         read_manifest(folder)
         return folder
+
+    def _bundle(self, task: str, run_id: str) -> Path:
+        """Where a run's bundle lies below a folder. Paths follow it, not what MLflow wrote down: a registry may be
+        moved, or restored from a backup at another place."""
+        return Path(self.root) / "artifacts" / task / run_id / "artifacts" / _BUNDLE
 
     def _resolve(self, task: str, version_or_alias: str) -> str:
         if version_or_alias in ALIASES:

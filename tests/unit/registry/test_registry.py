@@ -160,6 +160,16 @@ def test_a_registry_that_was_moved_still_answers(tmp_path: Path) -> None:
     assert read_manifest(Registry(tmp_path / "after").folder("churn", version)) == read_manifest(tmp_path / "b")
 
 
+def test_a_registry_that_was_moved_takes_new_models(tmp_path: Path) -> None:
+    Registry(tmp_path / "before").register("churn", bundle(tmp_path / "b"), tmp_path / "b")
+    shutil.move(tmp_path / "before", tmp_path / "after")
+    after = Registry(tmp_path / "after")
+    version = after.register("churn", bundle(tmp_path / "c"), tmp_path / "c")
+    assert after.folder("churn", version).is_relative_to(tmp_path / "after")
+    assert read_manifest(after.folder("churn", version)) == read_manifest(tmp_path / "c")
+    assert not (tmp_path / "before").exists()
+
+
 def test_two_trainings_that_register_at_once_get_versions_of_their_own(tmp_path: Path) -> None:
     bundle(tmp_path / "b")
     script = (
