@@ -75,7 +75,9 @@ def run(work: Path, url: str) -> None:
     headers = {"Authorization": f"Bearer {read_secret(SERVING_TOKEN, work / 'secrets')}"}
     with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
         figures = ask(client, requests(members, random.Random(0)))  # noqa: S311  no secret depends on it
-    (work / "logs" / "serving.json").write_text(json.dumps(figures, indent=1))
+    logs = work / "logs"
+    logs.mkdir(exist_ok=True)
+    (logs / "serving.json").write_text(json.dumps(figures, indent=1))
     print(f"{figures['requests']} requests, {figures['errors']} errors, median {figures['p50_ms']} ms")
     if figures["errors"]:
         raise Refused(
