@@ -7,8 +7,7 @@ DATA ?=
 MEMBERS ?=
 SEED ?=
 HISTORICAL ?=
-# A lake holds one shop, so each source has a folder of its own.
-WORK ?= var/$(if $(filter complete_journey,$(basename $(notdir $(SOURCE)))),demo,$(basename $(notdir $(SOURCE))))
+WORK ?= var/demo
 SIZE ?= full
 PORT ?= 8000
 ARGS ?=

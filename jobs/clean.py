@@ -40,7 +40,7 @@ from tenure.spark.runs import described, job_run
 from tenure.spark.schema import local_rows, struct
 from tenure.spark.session import session
 from tenure.spark.set_aside import as_landed, taken
-from tenure.spark.waiting import Waiting, arrived_batches, waiting_batches
+from tenure.spark.waiting import Waiting, check_feeds, waiting_batches
 
 
 class Clean(Settings):
@@ -57,7 +57,7 @@ ByRule = dict[tuple[str, str], dict[str, int]]  # rows by raw table and fate, th
 def run(spark: SparkSession, config: Clean) -> tuple[int, ...]:
     """Cleans what waits; the numbers of the batches that are clean now."""
     with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "clean") as job:
-        arrived_batches(spark, config.env.lake_root, config.source)
+        check_feeds(spark, config.env.lake_root, config.source)
         check_rules(spark, config.source)  # before anything that stands is given up for what they would make
         batches = waiting_batches(spark, config.env, config.source, job, anew=config.anew)
         if not batches:

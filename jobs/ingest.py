@@ -14,28 +14,28 @@ older than the source's horizon, nothing lands, and the job asks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from functools import partial
 from zoneinfo import ZoneInfo
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from tenure.config.command import command
 from tenure.config.env import Env
 from tenure.config.settings import Settings
-from tenure.config.source import Feed, Source
+from tenure.config.source import Source
 from tenure.contracts.control import BATCHES
 from tenure.contracts.landing import RAW_ORDERS
 from tenure.errors import WrongInput
 from tenure.lake.job_run import JobRun
 from tenure.spark import delta
-from tenure.spark.landing import Arrival, Landing, land, landing
+from tenure.spark.landing import Arrival, Landing, Opened, land, landing, open_feed
 from tenure.spark.lock import only_writer
-from tenure.spark.mapping import check_mapping, check_rules, middle_day
+from tenure.spark.mapping import check_rules, middle_day
 from tenure.spark.runs import described, job_run
 from tenure.spark.schema import local_rows, struct
 from tenure.spark.session import session
-from tenure.spark.waiting import arrived_batches
+from tenure.spark.waiting import check_feeds
 
 
 class Ingest(Settings):
@@ -65,7 +65,7 @@ def run(spark: SparkSession, config: Ingest) -> bool:
 def _arrival(spark: SparkSession, config: Ingest, brought: Landing, job: JobRun) -> Arrival | None:
     """The batch's id, number and day; none where it has landed before."""
     root, batch_id = config.env.lake_root, config.batch_id or brought.batch_id
-    before = arrived_batches(spark, root, config.source)  # clean would, after all has been written
+    before = check_feeds(spark, root, config.source)  # clean would, after all has been written
     if batch_id in {row["batch_id"] for row in before}:
         return None
     batch_no = max((row["batch_no"] for row in before), default=0) + 1
@@ -115,36 +115,42 @@ def _land(spark: SparkSession, config: Ingest, brought: Landing, arrival: Arriva
         job.says(f"batch {arrival.batch_no}: {path} is empty, so it brings no {name}; look whether it should")
     for name in sorted(brought.files.keys() - brought.filled):
         job.says(f"batch {arrival.batch_no}: no rows of {name} landed, as all of its files are empty")
-    is_said = config.arrived_on is not None or config.historical is not None
-    check = partial(_check, source=config.source, assumed_on=None if is_said else arrival.arrived_on)
-    # Orders first: they may be refused for what they hold.
-    for name in sorted(brought.filled, key=lambda name: config.source.feeds[name].table != RAW_ORDERS.name):
-        table = config.source.feeds[name].table
-        with described(spark, f"ingest: land {name} of batch {arrival.batch_no}"):
-            rows = land(spark, brought, name, arrival, root, from_position=landed[table], check=check)
-        job.read[name] = job.wrote[f"raw_{name}"] = rows
+    with described(spark, f"ingest: look at all files of batch {arrival.batch_no}"):
+        feeds = [open_feed(spark, brought, name, root) for name in brought.filled]  # before any of them lands
+        if config.arrived_on is None and config.historical is None and arrival.arrived_on:
+            _check_age(
+                [feed for feed in feeds if feed.feed.table == RAW_ORDERS.name], arrival.arrived_on, config.source
+            )
+    for feed in feeds:
+        table = feed.feed.table
+        with described(spark, f"ingest: land {feed.name} of batch {arrival.batch_no}"):
+            rows = land(feed, brought.folder, arrival, root, from_position=landed[table])
+        job.read[feed.name] = job.wrote[f"raw_{feed.name}"] = rows
         landed[table] += rows
-        job.says(f"batch {arrival.batch_no}: {rows:,} rows of {name} landed")
+        job.says(f"batch {arrival.batch_no}: {rows:,} rows of {feed.name} landed")
+        for column in feed.silent:
+            job.says(
+                f"batch {arrival.batch_no}: no line of {feed.name} has what {column} is made of, so it is null in all "
+                "of them; look whether a key was renamed"
+            )
     row = (arrival.batch_id, arrival.batch_no, arrival.arrived_on, datetime.now(UTC), landed, config.source.name)
     with described(spark, f"ingest: batch {arrival.batch_no} has arrived"):
         delta.append(local_rows(spark, [row], struct(BATCHES)), root, BATCHES)
 
 
-def _check(rows: DataFrame, feed_name: str, feed: Feed, *, source: Source, assumed_on: date | None) -> None:
-    """Whether a feed can be mapped, and whether orders so old may be taken to have arrived when nobody said so.
+def _check_age(orders: Sequence[Opened], assumed_on: date, source: Source) -> None:
+    """Whether orders so old may be taken to have arrived today when nobody said so.
 
     Raises:
         WrongInput: if not: what is known from too late a day on is missing from all features before it for good.
     """
-    check_mapping(rows, feed_name, feed)
-    if assumed_on is None or feed.table != RAW_ORDERS.name:
-        return
-    middle = middle_day(rows, feed)
+    middle = middle_day([(feed.rows, feed.feed) for feed in orders]) if orders else None
     if middle and (assumed_on - middle).days > source.churn.horizon_days:
         raise WrongInput(
-            f"feed {feed_name}: half of these orders are of {middle} or before, and would be taken to be known from "
-            f"{assumed_on} on alone, which is today: say --set historical=true for a load of the past, --set "
-            "arrived_on=DATE for files that came on an earlier day, or --set historical=false if it is today indeed"
+            f"feed {', '.join(feed.name for feed in orders)}: half of these orders are of {middle} or before, and "
+            f"would be taken to be known from {assumed_on} on alone, which is today: say --set historical=true for a "
+            "load of the past, --set arrived_on=DATE for files that came on an earlier day, or --set historical=false "
+            "if it is today indeed"
         )
 
 

@@ -53,7 +53,7 @@ def _write(config: WriteReport, job: JobRun) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     release = newest_release(env.lake_root, env.storage_options)
-    release.refuse_another(config.source.name)
+    release.refuse_another_source(config.source.name)
     found = facts(
         release,
         Registry(env.registry_root),

@@ -51,7 +51,9 @@ def test_an_import_of_an_entry_point_would_be_seen(tmp_path: Path) -> None:
     assert trespassers(tmp_path) == ["shortcut.py imports clean", "shortcut.py imports jobs"]
 
 
-PYTHON_ROWS = re.compile(r"\b(udf|udtf|pandas_udf|arrow_udf|(map|apply|cogroup)\w*In(Pandas|Arrow)|toPandas|rdd)\b")
+PYTHON_ROWS = re.compile(
+    r"\b(udf|udtf|pandas_udf|arrow_udf|(map|apply|cogroup)\w*In(Pandas|Arrow)|toPandas|rdd|parallelize|foreach(Partition)?)\b"
+)
 
 
 def row_by_row(folders: Iterable[Path]) -> list[str]:

@@ -71,6 +71,13 @@ def test_a_manifest_names_files_that_exist(path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_all_manifests_name_one_source() -> None:
+    named = {path.name: set(re.findall(r"conf/sources/\w+\.yaml", path.read_text("utf-8"))) for path in MANIFESTS}
+    source = {"conf/sources/online_retail.yaml"}
+    told = ("refresh.yaml", "training.yaml", "publish.yaml")  # the service reads what was published
+    assert named == {path.name: source if path.name in told else set() for path in MANIFESTS}
+
+
 def test_the_service_manifest_holds_a_serve_config() -> None:
     spec = yaml.safe_load((ROOT / "infra/k8s/service.yaml").read_text(encoding="utf-8"))["spec"]
     (application,) = yaml.safe_load(spec["serveConfigV2"])["applications"]

@@ -215,13 +215,15 @@ def test_files_may_differ_in_columns_that_the_feed_does_not_read(spark, tmp_path
     assert [row["landed"]["till"] for row in market.bronze(spark, tmp_path, "orders")] == [None, "t1"]
 
 
-def test_a_key_that_no_line_of_json_has_tonight_is_null(spark, tmp_path):
+def test_a_key_that_no_line_of_json_has_tonight_is_null_and_told(spark, tmp_path, caplog):
+    caplog.set_level("INFO")
     for number, members in ((1, market.MEMBERS), (2, '{"id":"m9"}\n')):
         market.write_orders(tmp_path / str(number) / "orders.csv", [ORDER.replace("o0", f"o{number}")])
         (tmp_path / str(number) / "members.jsonl").write_text(members)
         assert market.landed(spark, tmp_path, tmp_path / str(number), historical=True)
     *_, newest = market.bronze(spark, tmp_path, "members")
     assert (newest["landed"]["id"], newest["landed"]["age"]) == ("m9", None)
+    assert "batch 2: no line of members has what age_band is made of" in caplog.text
 
 
 def test_an_empty_file_brings_no_rows_in_any_format(spark, tmp_path, caplog):

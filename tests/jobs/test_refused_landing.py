@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gzip
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,6 +49,46 @@ def test_a_parquet_file_that_lacks_a_column_is_named_too(spark, tmp_path):
     market.write_products(tmp_path / "landing" / "products_1.parquet", market.PRODUCTS)
     pq.write_table(pa.table({"id": ["fig"], "name": ["Fig"]}), tmp_path / "landing" / "products_2.parquet")
     assert_refused(spark, tmp_path, r"products_2\.parquet has other columns than the files beside it")
+
+
+def test_a_csv_file_that_lacks_a_column_beside_lines_of_json_is_named_too(spark, tmp_path):
+    names = market.HEADER.strip().split(",")
+    (tmp_path / "landing").mkdir()
+    (tmp_path / "landing" / "a.jsonl").write_text(json.dumps(dict(zip(names, ORDER.split(","), strict=True))) + "\n")
+    (tmp_path / "landing" / "b.csv").write_text("order_id,product_id,at,quantity,paid,store\n")
+    feeds = market.SOURCE["feeds"] | {"orders": market.SOURCE["feeds"]["orders"] | {"files": ["a.jsonl", "b.csv"]}}
+    sentence = r"b\.csv has other columns than the files beside it. feed orders: member_id cannot be made of"
+    assert_refused(spark, tmp_path, sentence, feeds=feeds)
+
+
+def test_a_renamed_key_of_json_is_no_missing_one_where_no_row_can_do_without(spark, tmp_path):
+    for number, members in ((1, market.MEMBERS), (2, '{"member":"m9","age":"30"}\n')):
+        folder = tmp_path / ("landing" if number == 2 else "1")
+        market.write_orders(folder / "orders.csv", [ORDER.replace("o0", f"o{number}")])
+        (folder / "members.jsonl").write_text(members)
+    assert market.landed(spark, tmp_path, tmp_path / "1")
+    sentence = r"member_id cannot be made of 'id' .*Lines of earlier batches had it.*write the key with null"
+    assert_refused(spark, tmp_path, sentence, historical=True)
+
+
+def test_nothing_of_any_feed_is_written_where_one_is_refused(spark, tmp_path):
+    market.write_products(tmp_path / "landing" / "products.parquet", market.PRODUCTS)
+    (tmp_path / "landing" / "orders.csv").write_text("order_id,product_id,at,quantity,paid,store\n")
+    (tmp_path / "landing" / "members.jsonl").write_text(market.MEMBERS)
+    assert_refused(spark, tmp_path, "member_id cannot be made of")
+    assert not (tmp_path / "lake" / "bronze").exists()
+
+
+def test_a_few_old_orders_in_a_feed_of_their_own_are_no_load_of_the_past(spark, tmp_path):
+    market.write_orders(tmp_path / "1" / "orders.csv", [ORDER])
+    feeds = market.SOURCE["feeds"] | {"late": market.SOURCE["feeds"]["orders"] | {"files": ["late*.csv"]}}
+    assert market.landed(spark, tmp_path, tmp_path / "1", feeds=feeds)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    fresh = [ORDER.replace("o0", f"o{number}").replace("2026-03-01", today) for number in (1, 2)]
+    market.write_orders(tmp_path / "landing" / "orders.csv", fresh)
+    market.write_orders(tmp_path / "landing" / "late.csv", [ORDER.replace("o0", "o3")])
+    source = market.source(tmp_path / "landing", feeds=feeds)
+    assert ingest.run(spark, ingest.Ingest(env=Env(work=str(tmp_path)), source=source))
 
 
 def test_old_orders_that_nobody_says_anything_of_land_only_when_somebody_does(spark, tmp_path):

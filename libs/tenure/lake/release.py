@@ -43,7 +43,7 @@ class Release:
     root: str
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def refuse_another(self, source: str) -> None:
+    def refuse_another_source(self, source: str) -> None:
         """Raises ``WrongInput`` if the release is of another source than the settings'."""
         if self.source != source:
             raise WrongInput(

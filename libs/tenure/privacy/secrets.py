@@ -43,6 +43,7 @@ def make_secret(name: str, folder: str | Path, *, is_in_use: bool = False) -> st
 
     Raises:
         Refused: if it is nowhere though it ``is_in_use``: another one would not tell what this one told.
+        WrongInput: if none can be made where it is looked for.
     """
     path = Path(folder) / name
     if os.environ.get(_variable(name)) or path.exists():
@@ -51,21 +52,26 @@ def make_secret(name: str, folder: str | Path, *, is_in_use: bool = False) -> st
         raise Refused(f"the secret {name}, which is in use, is gone: {how_to_put_back(name, folder)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # mkstemp's files are their owner's alone. Linked whole into its place: nobody reads half a secret.
-        handle, made = tempfile.mkstemp(dir=path.parent)
+        _write_once(path, secrets.token_hex(32))
     except OSError as error:
-        raise Refused(
+        raise WrongInput(
             f"there is no secret {name} yet, and none can be made in {path.parent} ({error.strerror}): put one there, "
             f"as `openssl rand -hex 32` makes it, or into the variable {_variable(name)}"
         ) from None
+    return read_secret(name, folder)
+
+
+def _write_once(path: Path, secret: str) -> None:
+    """A file that only its owner reads. It is linked whole into its place: nobody reads half a secret, and of two
+    processes one makes it."""
+    handle, made = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32))
-        with contextlib.suppress(FileExistsError):  # another process made it first
+            file.write(secret)
+        with contextlib.suppress(FileExistsError):
             os.link(made, path)
     finally:
         Path(made).unlink()
-    return read_secret(name, folder)
 
 
 def _variable(name: str) -> str:

@@ -24,6 +24,7 @@ from tenure.errors import Refused
 from tenure.lake.layout import bronze_path
 from tenure.lifecycle.calendar import as_of_days, labelled_days
 from tenure.spark import delta
+from tenure.spark.conservation import quarantined_share
 from tenure.spark.news import news
 from tenure.spark.night import Night
 from tenure.spark.runs import described
@@ -197,7 +198,7 @@ def _counted(parts: Sequence[DataFrame], *by: str) -> dict[tuple[Any, ...], int]
 
 def too_much_quarantined(build: Night, limit: float, after_batch: int = 0) -> Iterator[str]:
     for row in _balances(build, after_batch):
-        share = row["quarantined"] / row["landed"] if row["landed"] else 0.0
+        share = quarantined_share(row["quarantined"], row["landed"])
         if share > limit:
             yield (
                 f"{row['table']} of batch {row['batch_no']}: {share:.1%} of the rows are in quarantine, "

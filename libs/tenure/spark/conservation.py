@@ -60,7 +60,7 @@ def _check_equation(b: Balance) -> None:
 
 
 def _check_quarantine(b: Balance, limit: float) -> None:
-    if b.quarantined > limit * b.landed:
+    if quarantined_share(b.quarantined, b.landed) > limit:
         worst = ", ".join(f"{name} {n:,}" for name, n in sorted(b.reasons.items(), key=lambda item: -item[1])[:3])
         raise Refused(
             f"{b.table}, batch {b.batch_no}: {b.quarantined:,} of {b.landed:,} rows were quarantined, more than "
@@ -68,6 +68,10 @@ def _check_quarantine(b: Balance, limit: float) -> None:
             f"they belong there, let them pass once: run again with --set source.quarantine_limit={_at_least(b)} "
             f"before other files are brought; the rows stay in quarantine, and the limit is back the next time"
         )
+
+
+def quarantined_share(quarantined: int, landed: int) -> float:
+    return quarantined / landed if landed else 0.0
 
 
 def _at_least(b: Balance) -> float:

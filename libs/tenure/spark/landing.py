@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -40,6 +41,7 @@ from tenure.spark.landing_files import (
     landed_columns,
     read_files,
 )
+from tenure.spark.mapping import check_mapping, raw_table, unmade
 from tenure.spark.schema import local_rows, spark_type
 
 _ENVELOPE_TYPES = {column.name: spark_type(column.kind) for column in ENVELOPE}
@@ -101,9 +103,6 @@ def _matches(folder: Path, patterns: Sequence[str]) -> tuple[Path, ...]:
     return tuple(sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}))
 
 
-Check = Callable[[DataFrame, str, Feed], None]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
     """The part of the envelope that all rows of a batch share."""
@@ -125,39 +124,61 @@ class Place:
     position: int = 0
 
 
-def land(
-    spark: SparkSession,
-    landing: Landing,
-    feed_name: str,
-    arrival: Arrival,
-    root: str,
-    *,
-    from_position: int,
-    check: Check,
-) -> int:
-    """Writes a feed's files into bronze, in the place of what an earlier try of the same batch left there.
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A feed's files, read and fit to be mapped; nothing of them is written yet.
 
-    Args:
-        check: raises where the rows cannot be worked with; called before anything is written.
+    ``silent``: columns of the raw table that are null in all rows, as no line of JSON has what they are made of.
+    """
+
+    name: str
+    feed: Feed
+    paths: tuple[Path, ...]
+    rows: DataFrame
+    places: tuple[Place, ...]
+    silent: tuple[str, ...]
+
+
+def open_feed(spark: SparkSession, landing: Landing, name: str, root: str) -> Opened:
+    """Looks at all rows of a feed, before anything of any feed is written.
+
+    Raises:
+        WrongInput: if a file cannot be read, was damaged, or lacks what the feed reads.
+    """
+    feed, paths = landing.source.feeds[name], landing.filled[name]
+    with _of_files(name, paths):
+        rows = read_files(spark, feed, paths)
+        _check_forms(rows, name, feed, paths)
+        silent: tuple[str, ...] = ()
+        path = bronze_path(root, name)
+        if has_json(feed, paths) and delta.is_table(spark, path):
+            as_landed, rows = rows, _with_keys_of_before(rows, delta.load(spark, path))
+            silent = _silent(as_landed, rows, name, feed)
+        check_mapping(rows, name, feed)
+        places = tuple(_places(rows))
+        _check_encoding(landing, name, places)
+    return Opened(name=name, feed=feed, paths=paths, rows=rows, places=places, silent=silent)
+
+
+def land(opened: Opened, folder: Path, arrival: Arrival, root: str, *, from_position: int) -> int:
+    """Writes a feed's rows into bronze, in the place of what an earlier try of the same batch left there.
 
     Returns:
         How many rows were written, counted in the writing pass; their positions run from ``from_position`` on.
 
     Raises:
-        WrongInput: if a file cannot be read, or was damaged; nothing of the feed is written then.
+        WrongInput: if a column has another type than before; nothing of the feed is written then.
     """
-    feed = landing.source.feeds[feed_name]
-    paths = landing.filled[feed_name]
+    placed = _placed(opened.places, from_position)
+    with _of_files(opened.name, opened.paths):
+        return _write(_enveloped(opened.rows, placed, folder, arrival), bronze_path(root, opened.name), arrival)
+
+
+@contextmanager
+def _of_files(feed_name: str, paths: Sequence[Path]) -> Iterator[None]:
+    """What Spark says of files, as a sentence that says what to do."""
     try:
-        path = bronze_path(root, feed_name)
-        rows = read_files(spark, feed, paths)
-        if has_json(feed, paths) and delta.is_table(spark, path):
-            rows = _with_keys_of_before(rows, delta.load(spark, path))
-        check(rows, feed_name, feed)
-        _check_forms(rows, feed_name, feed, paths, check)
-        places = _placed(_places(rows), from_position)
-        _check_encoding(landing, feed_name, places)
-        return _write(_enveloped(rows, feed, places, landing.folder, arrival), path, arrival)
+        yield
     except (PySparkException, Py4JJavaError) as error:
         if not _is_of_files(error):
             raise
@@ -179,14 +200,34 @@ def _with_keys_of_before(rows: DataFrame, before: DataFrame) -> DataFrame:
     return rows.withColumn(LANDED, F.struct(*kept, *nulls)) if gone else rows
 
 
-def _check_forms(rows: DataFrame, feed_name: str, feed: Feed, paths: Sequence[Path], check: Check) -> None:
+def _silent(as_landed: DataFrame, filled: DataFrame, name: str, feed: Feed) -> tuple[str, ...]:
+    """The columns of the raw table that only keys of earlier batches let one make.
+
+    Raises:
+        WrongInput: where no row can do without one of them, or nobody would be known by name any more: a key that was
+            renamed looks the same.
+    """
+    gone = unmade(as_landed, name, feed)
+    silent = tuple(column for column in gone if column not in unmade(filled, name, feed))
+    for column in silent:
+        if column == "member_id" or not raw_table(feed).column(column).nullable:
+            raise WrongInput(
+                f"{gone[column]}. Lines of earlier batches had it; where there is nothing to say tonight, write the "
+                "key with null"
+            )
+    return silent
+
+
+def _check_forms(rows: DataFrame, name: str, feed: Feed, paths: Sequence[Path]) -> None:
     """What one of several files lacks would be null in each of its rows, and nobody would be told."""
     found = forms(feed, paths)
-    for names, path in found.items() if len(found) > 1 else ():
+    if len(found) < 2 and not (found and has_json(feed, paths)):
+        return
+    for names, path in found.items():
         held = [field.name for field in landed_columns(rows) if field.name.lower() in {*names, UNREADABLE}]
         alone = rows.select(F.struct(*(F.col(LANDED).getField(name).alias(name) for name in held)).alias(LANDED))
         try:
-            check(alone, feed_name, feed)
+            check_mapping(alone, name, feed)
         except WrongInput as error:
             raise WrongInput(
                 f"{path.name} has other columns than the files beside it. {error}. Files of another form may have a "
@@ -235,7 +276,7 @@ _KNOWN = T.StructType(
 )
 
 
-def _enveloped(rows: DataFrame, feed: Feed, places: Sequence[Place], folder: Path, arrival: Arrival) -> DataFrame:
+def _enveloped(rows: DataFrame, places: Sequence[Place], folder: Path, arrival: Arrival) -> DataFrame:
     """The rows behind their envelope. ``places`` are as many as there are files or blocks of files: a broadcast."""
     known = [(p.file, p.block, _relative(p.file, folder), p.position - p.first) for p in places]
     found = local_rows(rows.sparkSession, known, _KNOWN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from functools import partial
+from functools import partial, reduce
 
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -113,23 +113,34 @@ def check_mapping(rows: DataFrame, feed_name: str, feed: Feed) -> None:
     Raises:
         WrongInput: naming the expression and the columns that landed, as far as they look like names.
     """
+    for sentence in unmade(rows, feed_name, feed).values():
+        raise WrongInput(sentence)
+
+
+def unmade(rows: DataFrame, feed_name: str, feed: Feed) -> dict[str, str]:
+    """The columns of the raw table whose expressions cannot be evaluated on what landed, each with a sentence."""
     landed = rows.select(f"{LANDED}.*")
+    found = {}
     for name, expression in feed.columns.items():
         kind = raw_table(feed).column(name).kind
         try:
             landed.select(_typed(landed, feed, name, kind))
         except (AnalysisException, ParseException) as error:
             there = [column for column in landed.columns if column != UNREADABLE]
-            raise WrongInput(
+            found[name] = (
                 f"feed {feed_name}: {name} cannot be made of {expression!r} ({_reason(error)}); {_what_landed(there)}"
-            ) from None
+            )
+    return found
 
 
-def middle_day(rows: DataFrame, feed: Feed) -> date | None:
-    """The day of which half of the feed's rows that landed are later, about; none where no row tells its moment."""
-    landed = rows.select(f"{LANDED}.*")
-    moment = _typed(landed, feed, "occurred_at", Kind.MOMENT)
-    found = landed.select(F.percentile_approx(moment.cast("bigint"), 0.5).alias("at")).first()
+def middle_day(opened: Sequence[tuple[DataFrame, Feed]]) -> date | None:
+    """The day of which half of all rows that landed, of some feeds together, are later, about; none where no row tells
+    its moment."""
+    moments = [
+        landed.select(_typed(landed, feed, "occurred_at", Kind.MOMENT).cast("bigint").alias("at"))
+        for landed, feed in ((rows.select(f"{LANDED}.*"), feed) for rows, feed in opened)
+    ]
+    found = reduce(DataFrame.unionByName, moments).select(F.percentile_approx("at", 0.5).alias("at")).first()
     return None if found is None or found["at"] is None else datetime.fromtimestamp(found["at"], UTC).date()
 
 

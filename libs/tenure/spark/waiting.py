@@ -51,9 +51,12 @@ def landed_sources(spark: SparkSession, root: str) -> set[str | None]:
     return {row["source"] for row in delta.read(spark, root, BATCHES).select("source").distinct().collect()}
 
 
-def arrived_batches(spark: SparkSession, root: str, source: Source) -> list[Row]:
-    """The lake's batches, in the order in which they came, where all that landed is the source's and has a feed that
-    tells what it means; also what is clean, as other settings clean it anew.
+def check_feeds(spark: SparkSession, root: str, source: Source) -> list[Row]:
+    """Whether all that landed is the source's and has a feed that tells what it means; also what is clean, as other
+    settings clean it anew.
+
+    Returns:
+        The lake's batches, in the order in which they came.
 
     Raises:
         WrongInput: naming the other source, or the feed that a batch landed under, or the raw table that it brought,

@@ -76,7 +76,7 @@ def prepare(config: FitTask) -> Ready:
     task = find_task(config.task)
     architecture_of(task.model, config.architecture)  # refused here, not by every worker after minutes
     chosen = release(config.env.lake_root, config.release, config.env.storage_options)
-    chosen.refuse_another(config.source.name)
+    chosen.refuse_another_source(config.source.name)
     reading = config.reading
     as_of = labelled_days(chosen, task)
     split = _split(config, as_of, chosen.shop.horizon_days)

@@ -46,7 +46,9 @@ def test_in_the_place_of_a_secret_in_use_none_is_made(tmp_path: Path) -> None:
 
 def test_where_no_secret_can_be_made_it_says_how_to_put_one_there(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()  # a folder that only root could write to would not stop a test run by root
-    with pytest.raises(Refused, match=r"none can be made in .*taken.*openssl rand -hex 32.* TENURE_MEMBER_KEY_SECRET"):
+    with pytest.raises(
+        WrongInput, match=r"none can be made in .*taken.*openssl rand -hex 32.* TENURE_MEMBER_KEY_SECRET"
+    ):
         make_secret(MEMBER_KEY, tmp_path / "taken" / "secrets")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from math import log2
 from pathlib import Path
@@ -158,6 +159,16 @@ def test_the_true_event_stands_beside_the_label(found: Facts) -> None:
     assert event.differ == 0.25
     assert event.scores["model"] == pytest.approx(1.0)  # member 1, whom the model puts first
     assert event.scores["given_hidden"] == pytest.approx(2 / 3)  # below member 3, above 2 and 4
+
+
+def test_a_model_is_held_against_the_bounds_on_their_own_rows(found: Facts) -> None:
+    assert found.truth
+    best = found.truth.churn
+    assert best
+    assert best.event
+    assert best.of_model == pytest.approx(1.0)
+    part = replace(best, event=replace(best.event, rows=3))
+    assert part.of_model == pytest.approx(0.75)  # on the label, which all four rows have
 
 
 def test_rows_without_a_true_state_are_left_out(told: Told) -> None:

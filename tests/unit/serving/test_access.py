@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tenure.errors import Refused, WrongInput
+from tenure.errors import WrongInput
 from tenure.serving.access import Role, callers, where_the_token_is
 
 
@@ -54,5 +54,5 @@ def test_a_tokens_file_that_is_wrong_is_named(tmp_path: Path, text: str) -> None
 
 def test_a_secrets_folder_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "secrets").write_text("a file, no folder")
-    with pytest.raises(Refused, match=r"no secret serving_token yet, and none can be made in .*: put one there, "):
+    with pytest.raises(WrongInput, match=r"no secret serving_token yet, and none can be made in .*: put one there, "):
         callers(tmp_path / "secrets")

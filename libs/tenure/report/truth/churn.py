@@ -56,8 +56,10 @@ class BestChurn:
 
     @property
     def of_model(self) -> float | None:
-        """The model's ROC AUC on the event that the bounds are of, as far as it is told; on the label otherwise."""
-        return (self.event.scores if self.event else self.scores).get("model")
+        """The model's ROC AUC on the event that the bounds are of where it is told of all of their rows; on the label
+        otherwise."""
+        is_told = self.event is not None and self.event.rows == self.rows
+        return (self.event.scores if self.event and is_told else self.scores).get("model")
 
     def reached(self, auc: float, best: float | None = None) -> float:
         """How far an AUC is on the way from chance to the best one; 0 where that is chance itself."""
