@@ -23,7 +23,7 @@ from tenure.spark import delta
 from tenure.spark.lock import only_writer
 
 # Six nights of Spark jobs before the first claim: minutes.
-pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
 
 @pytest.fixture(scope="module")
