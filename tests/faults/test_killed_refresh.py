@@ -81,7 +81,9 @@ def test_a_night_killed_after_every_table_in_turn_is_finished_by_the_last_try(sp
     assert kiosk.everything(work) == kiosk.everything(second)
 
 
-@pytest.mark.parametrize("table", ["control/batches", "silver/order_lines", "gold/member_features"])
+@pytest.mark.parametrize(
+    "table", ["bronze/raw_orders", "control/batches", "silver/order_lines", "gold/member_features", "gold/labels"]
+)
 def test_readers_see_the_release_before_and_the_next_refresh_finishes(spark, folder, tmp_path, table):
     first, second = (kiosk.lake_after(spark, nights, folder) for nights in (1, 2))
     landed, work = kiosk.landed(1, folder), tmp_path / "work"
