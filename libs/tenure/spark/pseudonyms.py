@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from tenure.spark.schema import local_rows
+from tenure.spark.schema import unwritten_row
 
 _BLOCK = 64  # bytes of a block of SHA-256
 _PADS = {"_inner": 0x36, "_outer": 0x5C}
@@ -22,8 +22,7 @@ def with_member_key(rows: DataFrame, secret: bytes) -> DataFrame:
     RFC 2104: ``H(key ^ outer || H(key ^ inner || text))``. The pads, which tell the secret, come as the columns of a
     broadcast row: a literal would stand in the plans that Spark's UI shows and its event log keeps.
     """
-    pads = tuple(_pad(secret, value) for value in _PADS.values())
-    beside = local_rows(rows.sparkSession, [pads], _BESIDE)
+    beside = unwritten_row(rows.sparkSession, [_pad(secret, value) for value in _PADS.values()], _BESIDE)
     inner, outer = map(F.col, _PADS)
     message = F.encode(F.col("member_id"), "UTF-8")
     digest = F.sha2(F.concat(outer, F.unhex(F.sha2(F.concat(inner, message), 256))), 256)

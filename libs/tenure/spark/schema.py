@@ -51,6 +51,21 @@ def local_rows(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: T.S
     return spark.createDataFrame(pa.Table.from_arrays(arrays, schema=fields), schema)
 
 
+def unwritten_row(spark: SparkSession, values: Sequence[bytes], schema: T.StructType) -> DataFrame:
+    """One row of bytes that is secret: it is handed to the JVM call by call, as the way of ``local_rows`` leads through
+    a file in Spark's temporary folder."""
+    jvm, gateway = spark._jvm, spark.sparkContext._gateway
+    assert jvm is not None
+    assert gateway is not None
+    row = gateway.new_array(jvm.java.lang.Object, len(values))
+    for place, value in enumerate(values):
+        row[place] = bytearray(value)
+    rows = [jvm.org.apache.spark.sql.RowFactory.create(row)]
+    return DataFrame(
+        spark._jsparkSession.createDataFrame(rows, spark._jsparkSession.parseDataType(schema.json())), spark
+    )
+
+
 def _as_arrow(value: Any) -> Any:
     return list(value.items()) if isinstance(value, dict) else value
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -34,6 +35,16 @@ def test_nothing_that_spark_shows_of_a_plan_holds_the_pads_of_the_secret(spark: 
     assert "sha2" in shown
     assert "37" * 8 not in shown  # 0x01 ^ 0x36
     assert "5d" * 8 not in shown  # 0x01 ^ 0x5c
+
+
+def test_the_pads_pass_through_no_file(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    def into_a_file(*_: Any) -> None:
+        raise AssertionError("written to Spark's temporary folder")
+
+    monkeypatch.setattr(SparkContext, "_serialize_to_jvm", into_a_file)
+    row = with_member_key(spark.range(1).select(F.lit("1").alias("member_id")), b"k").first()
+    assert row is not None
+    assert row["member_key"] == member_key("1", b"k")
 
 
 def _told_to_the_event_log(spark: SparkSession, plan: Any) -> list[str]:
