@@ -207,8 +207,8 @@ def _silent(as_landed: DataFrame, filled: DataFrame, name: str, feed: Feed) -> t
         WrongInput: where no row can do without one of them, or nobody would be known by name any more: a key that was
             renamed looks the same.
     """
-    gone = unmade(as_landed, name, feed)
-    silent = tuple(column for column in gone if column not in unmade(filled, name, feed))
+    gone, still_gone = unmade(as_landed, name, feed), unmade(filled, name, feed)
+    silent = tuple(column for column in gone if column not in still_gone)
     for column in silent:
         if column == "member_id" or not raw_table(feed).column(column).nullable:
             raise WrongInput(

@@ -35,3 +35,4 @@ def test_the_limit_that_is_told_lets_the_batch_pass(quarantined: int) -> None:
 
 def test_a_batch_of_nothing_has_nothing_quarantined() -> None:
     check([replace(BALANCE, landed=0, silver=0)], quarantine_limit=0)
+    assert quarantined_share(0, 0) == 0
