@@ -177,7 +177,7 @@ def _write(batch: Batch, raw: Table, table: Table, judged: DataFrame, beside: Da
 
 def _put(batch: Batch, table: Table, rows: DataFrame, counts: Mapping[str, Column]) -> delta.Counts:
     with described(batch.spark, f"clean: write {table.name} of batch {batch.batch_no}"):
-        found = delta.replace_where(rows, batch.root, table, f"batch_no = {batch.batch_no}", counts)
+        found = delta.replace_where(rows, batch.root, table, "batch_no", [batch.batch_no], counts)
     batch.job.wrote[table.name] = batch.job.wrote.get(table.name, 0) + found["rows"]
     batch.job.says(f"batch {batch.batch_no}: {found['rows']:,} rows of {table.name}")
     return found

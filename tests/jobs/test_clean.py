@@ -286,8 +286,8 @@ EVERY_FAULT = [
 def test_a_writer_that_loses_or_doubles_a_row_breaks_the_equation(spark, small, monkeypatch, table: Table, fault):
     honest = delta.replace_where
 
-    def faulty(rows, root, into, where, counts=None):
-        return honest(fault(rows) if into == table else rows, root, into, where, counts)
+    def faulty(rows, root, into, *where_and_counts):
+        return honest(fault(rows) if into == table else rows, root, into, *where_and_counts)
 
     monkeypatch.setattr(clean.delta, "replace_where", faulty)
     with pytest.raises(Refused, match=r"raw_orders, batch 1: 4 rows landed, but .* lost or doubled"):

@@ -6,8 +6,8 @@ the rows in the pass that writes them (``observe``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from datetime import date
 
 from delta.tables import DeltaTable
 from pyspark.sql import Column as SparkColumn
@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from tenure.contracts.table import Table
 from tenure.lake.layout import RETENTION, table_path
+from tenure.spark.delta_log import Snapshot
 from tenure.spark.schema import conform, local_rows, struct
 
 Counts = dict[str, int]
@@ -42,8 +43,9 @@ def folders(spark: SparkSession, path: str) -> list[str]:
 
 
 def load(spark: SparkSession, path: str) -> DataFrame:
-    """A table by its path, for those that no contract describes."""
-    return spark.read.format("delta").load(path)
+    """A table by its path, for those that no contract describes, as it stands now."""
+    rows = Snapshot(spark, path).rows()
+    return spark.read.format("delta").load(path) if rows is None else rows
 
 
 def create(spark: SparkSession, root: str, table: Table, *, is_merged_into: bool = False) -> None:
@@ -87,18 +89,18 @@ def properties(table: Table, is_merged_into: bool = False) -> dict[str, str]:
 
 
 def read(spark: SparkSession, root: str, table: Table, version: int | None = None) -> DataFrame:
-    """The table as it stands, or as it stood at ``version``."""
-    reader = spark.read.format("delta")
-    if version is not None:
-        reader = reader.option("versionAsOf", version)
-    return reader.load(table_path(root, table))
+    """The table as it stands now, or as it stood at ``version``."""
+    path = table_path(root, table)
+    if version is None:
+        return load(spark, path)
+    return spark.read.format("delta").option("versionAsOf", version).load(path)
 
 
 def standing(spark: SparkSession, root: str, table: Table) -> DataFrame:
     """The table as it stands, made where there is none; one without a file is no table to a query, which spares Spark
     the look into its log and all that would be joined to it."""
     create(spark, root, table)
-    if _is_known_empty(spark, root, table):
+    if Snapshot(spark, table_path(root, table)).is_known_empty:
         nothing = [F.lit(None).cast(field.dataType).alias(field.name) for field in struct(table)]
         return spark.range(1).where(F.lit(False)).select(*nothing)
     return read(spark, root, table)
@@ -109,22 +111,37 @@ def append(rows: DataFrame, root: str, table: Table, counts: Mapping[str, SparkC
 
     ``rows`` may have more columns than the table, for ``counts`` to count by.
     """
+    create(rows.sparkSession, root, table)
     return _write(rows, root, table, counts, where=None)
 
 
 def replace_where(
-    rows: DataFrame, root: str, table: Table, where: str, counts: Mapping[str, SparkColumn] | None = None
+    rows: DataFrame,
+    root: str,
+    table: Table,
+    column: str,
+    values: Collection[int | date],
+    counts: Mapping[str, SparkColumn] | None = None,
 ) -> Counts:
-    """Puts ``rows`` in the place of those where the SQL condition holds, in one commit: a rerun is harmless."""
-    return _write(rows, root, table, counts, where=where)
+    """Puts ``rows`` in the place of those that have one of ``values`` in ``column``, as all of ``rows`` have, in one
+    commit: a rerun is harmless."""
+    spark = rows.sparkSession
+    create(spark, root, table)
+    return _write(rows, root, table, counts, where=replaced_where(spark, table_path(root, table), column, values))
+
+
+def replaced_where(spark: SparkSession, path: str, column: str, values: Collection[int | date]) -> str | None:
+    """The SQL condition on rows that have one of ``values`` in ``column``; none where the log tells that no row has:
+    what replaces nothing is added, without a search for what it replaces."""
+    if Snapshot(spark, path).holds_none(column, values):
+        return None
+    named = (f"date '{value}'" if isinstance(value, date) else str(value) for value in sorted(values))
+    return f"{column} in ({', '.join(named)})"
 
 
 def _write(
     rows: DataFrame, root: str, table: Table, counts: Mapping[str, SparkColumn] | None, *, where: str | None
 ) -> Counts:
-    create(rows.sparkSession, root, table)
-    if where is not None and _is_known_empty(rows.sparkSession, root, table):
-        where = None  # what replaces nothing is added, without a search for what it replaces
     seen, counted = observed(rows, counts)
     laid = conform(seen, table)
     if table.sort_by:
@@ -151,6 +168,11 @@ def observed(rows: DataFrame, counts: Mapping[str, SparkColumn] | None = None) -
     observation = Observation()
     named = [column.alias(name) for name, column in (counts or {}).items()]
     return rows.observe(observation, F.count(F.lit(1)).alias("rows"), *named), Observed(observation)
+
+
+def may_hold(spark: SparkSession, root: str, table: Table, column: str, values: Collection[int | date]) -> bool:
+    """Whether a row may have one of ``values`` in ``column``, as far as the log tells."""
+    return not Snapshot(spark, table_path(root, table)).holds_none(column, values)
 
 
 def merge(rows: DataFrame, root: str, table: Table, *, within: str | None = None) -> Counts:
@@ -203,21 +225,8 @@ def version(spark: SparkSession, root: str, table: Table) -> int:
     return version_at(spark, table_path(root, table))
 
 
-def _is_known_empty(spark: SparkSession, root: str, table: Table) -> bool:
-    return bool(_snapshot(spark, table_path(root, table)).numOfFilesIfKnown().contains(0))
-
-
 def version_at(spark: SparkSession, path: str) -> int:
-    return int(_snapshot(spark, path).version())
-
-
-def _snapshot(spark: SparkSession, path: str) -> Any:
-    """What Delta knows of a table now, without a job."""
-    jvm = spark._jvm  # the public way, history(1), is a job of its own and costs thirty times as much
-    assert jvm is not None
-    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
-    nothing = jvm.scala.Option.empty()
-    return log.update(False, nothing, nothing)
+    return Snapshot(spark, path).version
 
 
 def restore(spark: SparkSession, root: str, table: Table, to_version: int) -> None:

@@ -296,8 +296,10 @@ def _relative(file: str, folder: Path) -> str:
 
 def _write(rows: DataFrame, path: str, arrival: Arrival) -> int:
     seen, counted = delta.observed(rows)
-    writer = seen.write.format("delta").mode("overwrite")
-    writer = writer.option("replaceWhere", f"batch_no = {arrival.batch_no}").option("mergeSchema", True)
+    where = delta.replaced_where(rows.sparkSession, path, "batch_no", [arrival.batch_no])
+    writer = seen.write.format("delta").mode("append" if where is None else "overwrite").option("mergeSchema", True)
+    if where is not None:
+        writer = writer.option("replaceWhere", where)
     for key, value in _BRONZE.items():
         writer = writer.option(key, value)
     writer.save(path)

@@ -14,9 +14,7 @@ from datetime import date
 from functools import reduce
 from typing import Any, NamedTuple
 
-from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from tenure.config.env import Env
 from tenure.config.source import Source
@@ -29,6 +27,7 @@ from tenure.errors import WrongInput
 from tenure.lake.layout import table_path
 from tenure.lifecycle.calendar import last_complete_day
 from tenure.spark import delta
+from tenure.spark.delta_log import Snapshot
 from tenure.spark.news import News
 from tenure.spark.schema import local_rows, struct
 
@@ -91,12 +90,14 @@ class Night:
 
     def put(self, rows: DataFrame, table: Table, after: int, news: News) -> int:
         """Versions of member-days into a table built through the batch ``after``."""
-        return self.merge(rows, table, news.within("old.day")) if after else self.append(rows, table)
+        if after and delta.may_hold(self.spark, self.root, table, "day", news.known_on):
+            return self.merge(rows, table, news.within("old.day"))
+        return self.append(rows, table)
 
     def replace_as_of(self, rows: DataFrame, table: Table, as_of: Sequence[date]) -> int:
         """All rows of those ``as_of``, in one commit."""
         with self._marked():
-            return delta.replace_where(rows, self.root, table, f"as_of in ({_listed(as_of)})")["rows"]
+            return delta.replace_where(rows, self.root, table, "as_of", as_of)["rows"]
 
     def replace_members(
         self, rows: DataFrame, table: Table, members: DataFrame, as_of: Sequence[date], *, is_last: bool
@@ -185,12 +186,7 @@ def newest_mark(spark: SparkSession, root: str, table: Table) -> dict[str, Any]:
 
 def user_metadata(spark: SparkSession, root: str, table: Table, version: int | None = None) -> str | None:
     """What the commit ``version``, or the newest, says of itself."""
-    delta_table = DeltaTable.forPath(spark, table_path(root, table))
-    if version is None:
-        row = delta_table.history(1).select("userMetadata").first()
-    else:
-        row = delta_table.history().where(F.col("version") == version).select("userMetadata").first()
-    return row["userMetadata"] if row else None
+    return Snapshot(spark, table_path(root, table)).user_metadata(version)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Delta tables follow their contracts, and every write counts what it wrote."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_replacement_twice_leaves_the_same_table(spark: SparkSession, tmp_path
     delta.append(visits(spark, (1, 1, 50), (1, 2, 60)), str(tmp_path), VISITS)
     for _ in range(2):
         wrote = delta.replace_where(
-            visits(spark, (1, 2, 70), (3, 2, 80)), str(tmp_path), VISITS, "day = DATE'2017-06-02'"
+            visits(spark, (1, 2, 70), (3, 2, 80)), str(tmp_path), VISITS, "day", [date(2017, 6, 2)]
         )
         assert wrote == {"rows": 2}
     assert held(spark, tmp_path) == [(1, 1, 50), (1, 2, 70), (3, 2, 80)]
@@ -120,17 +121,20 @@ def test_an_empty_table_stands_without_a_scan_and_a_filled_one_with_its_rows(
 
 
 def test_what_replaces_nothing_is_appended_and_what_replaces_rows_is_not(spark: SparkSession, tmp_path: Path) -> None:
-    root, where = str(tmp_path), "day = DATE'2017-06-02'"
+    root = str(tmp_path)
 
-    def replaced(*rows: tuple[int, int, int]) -> str:
-        delta.replace_where(visits(spark, *rows), root, VISITS, where)
+    def replaced(day: int, *rows: tuple[int, int, int]) -> str:
+        delta.replace_where(visits(spark, *rows), root, VISITS, "day", [date(2017, 6, day)])
         newest = DeltaTable.forPath(spark, table_path(root, VISITS)).history(1).first()
         assert newest is not None
         return newest["operationParameters"]["mode"]
 
-    assert replaced((1, 2, 50)) == "Append"
-    assert replaced((1, 2, 60)) == "Overwrite"
-    assert held(spark, tmp_path) == [(1, 2, 60)]
+    assert replaced(2, (1, 2, 50)) == "Append"
+    assert replaced(2, (1, 2, 60)) == "Overwrite"
+    assert replaced(4, (1, 4, 70)) == "Append"
+    assert replaced(3, (1, 3, 80)) == "Append"  # between the days of two files
+    assert replaced(4, (1, 4, 71)) == "Overwrite"
+    assert held(spark, tmp_path) == [(1, 2, 60), (1, 3, 80), (1, 4, 71)]
 
 
 def test_a_table_of_an_earlier_contract_gets_the_columns_that_it_lacks(spark: SparkSession, tmp_path: Path) -> None:
