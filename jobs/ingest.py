@@ -29,7 +29,7 @@ from tenure.contracts.landing import RAW_ORDERS
 from tenure.errors import WrongInput
 from tenure.lake.job_run import JobRun
 from tenure.spark import delta
-from tenure.spark.landing import Arrival, Landing, Opened, land, landing, open_feed
+from tenure.spark.landing import Arrival, Landing, Opened, clear, land, landed_feeds, landing, open_feed
 from tenure.spark.lock import only_writer
 from tenure.spark.mapping import check_rules, middle_day
 from tenure.spark.runs import described, job_run
@@ -121,6 +121,7 @@ def _land(spark: SparkSession, config: Ingest, brought: Landing, arrival: Arriva
             _check_age(
                 [feed for feed in feeds if feed.feed.table == RAW_ORDERS.name], arrival.arrived_on, config.source
             )
+    clear(spark, root, set(landed_feeds(spark, root)) - set(brought.filled), arrival)
     for feed in feeds:
         table = feed.feed.table
         with described(spark, f"ingest: land {feed.name} of batch {arrival.batch_no}"):

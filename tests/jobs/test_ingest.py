@@ -137,16 +137,20 @@ def test_a_relative_folder_lies_below_where_the_command_was_typed(spark, tmp_pat
     assert (tmp_path / "shop" / "lake" / "control" / "job_runs").is_dir()
 
 
-def test_a_killed_ingest_is_replaced_by_the_next(spark, tmp_path, monkeypatch):
+def test_a_killed_ingest_is_replaced_by_the_next_also_where_a_file_was_withdrawn(spark, tmp_path, monkeypatch):
     market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER])
+    market.write_products(tmp_path / "landing" / "products.parquet", market.PRODUCTS)
     with monkeypatch.context() as patch:
         patch.setattr("ingest.delta.append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             market.landed(spark, tmp_path, tmp_path / "landing")
     assert market.number_of_rows(spark, tmp_path, BATCHES) == 0
+    assert market.bronze(spark, tmp_path, "products")
     market.write_orders(tmp_path / "landing" / "orders.csv", [ORDER, ORDER])
+    (tmp_path / "landing" / "products.parquet").unlink()
     assert market.landed(spark, tmp_path, tmp_path / "landing")
     assert len(market.bronze(spark, tmp_path, "orders")) == 2
+    assert market.bronze(spark, tmp_path, "products") == []
     assert market.rows(spark, tmp_path, BATCHES)[0]["landed"]["raw_orders"] == 2
 
 

@@ -87,7 +87,8 @@ def _holds_none(stats: str | None, column: str, values: Collection[int | date]) 
     told = json.loads(stats) if stats else {}
     least, most = (told.get(end, {}).get(column) for end in ("minValues", "maxValues"))
     if least is None or most is None:
-        return bool(told) and told.get("nullCount", {}).get(column) == told.get("numRecords")
+        nulls = told.get("nullCount", {}).get(column)
+        return nulls is not None and nulls == told.get("numRecords")
     return not any(_ordinal(least) <= _ordinal(value) <= _ordinal(most) for value in values)
 
 

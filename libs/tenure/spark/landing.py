@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -172,6 +173,16 @@ def land(opened: Opened, folder: Path, arrival: Arrival, root: str, *, from_posi
     placed = _placed(opened.places, from_position)
     with _of_files(opened.name, opened.paths):
         return _write(_enveloped(opened.rows, placed, folder, arrival), bronze_path(root, opened.name), arrival)
+
+
+def clear(spark: SparkSession, root: str, feeds: Iterable[str], arrival: Arrival) -> None:
+    """Takes away what an earlier try of a batch left of feeds that bring nothing this time: files that were withdrawn
+    meanwhile, under the same ``batch_id``."""
+    for feed in feeds:
+        path = bronze_path(root, feed)
+        where = delta.replaced_where(spark, path, "batch_no", [arrival.batch_no])
+        if where is not None:
+            DeltaTable.forPath(spark, path).delete(where)
 
 
 @contextmanager
