@@ -35,7 +35,7 @@ class Snapshot:
 
     @property
     def is_known_empty(self) -> bool:
-        return bool(self._snapshot.numOfFilesIfKnown().contains(0))
+        return self._files is not None and self._files.isEmpty()
 
     def rows(self) -> DataFrame | None:
         """The rows of this very version, read by the list of its files; none where the log has no list.
@@ -72,6 +72,7 @@ class Snapshot:
 
     @cached_property
     def _files(self) -> Any:
+        # Whatever else a snapshot offers, numOfFilesIfKnown among it, works out the whole state of the table first.
         checksum = self._snapshot.checksumOpt()
         files = checksum.get().allFiles() if checksum.isDefined() else checksum
         return files.get() if files.isDefined() else None
