@@ -64,12 +64,12 @@ def check_feeds(spark: SparkSession, root: str, source: Source) -> list[Row]:
     """
     delta.widen(spark, root, BATCHES)
     with described(spark, "look whether every feed that landed is still in the source's YAML"):
-        batches = delta.read(spark, root, BATCHES).orderBy("batch_no")
-        arrived = batches.collect()
+        batches = delta.read(spark, root, BATCHES)
+        arrived = sorted(batches.collect(), key=lambda row: row["batch_no"])
         check_source((row["source"] for row in arrived), source)
         for feed in sorted(set(landed_feeds(spark, root)) - set(source.feeds)):
             rows = delta.load(spark, bronze_path(root, feed))
-            first = batches.join(rows, ["batch_no", "batch_id"], "left_semi").first()
+            first = batches.join(rows, ["batch_no", "batch_id"], "left_semi").orderBy("batch_no").first()
             if first:  # or a killed ingest left them, whose batch never arrived
                 raise WrongInput(
                     f"feed {feed} landed in batch {first['batch_no']} and is no longer in the source's YAML: put it "
@@ -99,8 +99,8 @@ def waiting_batches(spark: SparkSession, env: Env, source: Source, job: JobRun, 
     with described(spark, "clean: look whether the settings changed"):
         _begin_anew_where_due(spark, root, source, job, is_asked=anew)
     with described(spark, "clean: look up batches that wait"):
-        done = delta.read(spark, root, CONSERVATION).select("batch_no").distinct()
-        rows = delta.read(spark, root, BATCHES).join(done, "batch_no", "left_anti").orderBy("batch_no").collect()
+        done = delta.read(spark, root, CONSERVATION).select("batch_no")
+        rows = delta.read(spark, root, BATCHES).join(done, "batch_no", "left_anti").collect()
     return [
         partial(
             Batch,
@@ -114,7 +114,7 @@ def waiting_batches(spark: SparkSession, env: Env, source: Source, job: JobRun, 
             ingested_at=row["ingested_at"],
             landed=row["landed"],
         )
-        for row in rows
+        for row in sorted(rows, key=lambda row: row["batch_no"])
     ]
 
 
