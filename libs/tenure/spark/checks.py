@@ -81,16 +81,12 @@ def written(build: Night, after_batch: int, up_to: date) -> Written:
             gold.MEMBER_TOTALS.name: f"known_on >= date '{since}'" if since else "false",
             gold.member_events(build.shop).name: of_visits,
             gold.interactions(build.shop).name: of_visits,
-            gold.member_features(build.shop).name: _among(as_of + gone),
-            gold.LABELS.name: _among(due),
+            gold.member_features(build.shop).name: delta.among("as_of", as_of + gone),
+            gold.LABELS.name: delta.among("as_of", due),
         },
         as_of=as_of,
         gone=gone,
     )
-
-
-def _among(as_of: Sequence[date]) -> str:
-    return f"as_of in ({', '.join(f'date {str(day)!r}' for day in as_of)})" if as_of else "false"
 
 
 def check(build: Night, source: Source, tonight: Written = EVERYTHING) -> None:

@@ -135,8 +135,13 @@ def replaced_where(spark: SparkSession, path: str, column: str, values: Collecti
     what replaces nothing is added, without a search for what it replaces."""
     if Snapshot(spark, path).holds_none(column, values):
         return None
+    return among(column, values)
+
+
+def among(column: str, values: Collection[int | date]) -> str:
+    """The SQL condition on rows that have one of ``values`` in ``column``; no row has one of none."""
     named = (f"date '{value}'" if isinstance(value, date) else str(value) for value in sorted(values))
-    return f"{column} in ({', '.join(named)})"
+    return f"{column} in ({', '.join(named)})" if values else "false"
 
 
 def _write(

@@ -10,6 +10,8 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from tenure.spark import delta
+
 # Beyond so many days a range skips files as well as a list does, and reads better.
 _DAYS_NAMED_ONE_BY_ONE = 400
 
@@ -29,7 +31,7 @@ class News:
         days = sorted(self.known_on)
         if len(days) > _DAYS_NAMED_ONE_BY_ONE:
             return f"{column} between date '{days[0]}' and date '{days[-1]}'"
-        return f"{column} in ({', '.join(f'date {str(day)!r}' for day in days)})"
+        return delta.among(column, days)
 
     def seen_at(self, as_of: Sequence[date]) -> tuple[date, ...]:
         """Those ``as_of`` that could have known any of it: a load of the past changes what serving would have seen."""

@@ -111,7 +111,7 @@ class Night:
         standing = newest_mark(self.spark, self.root, table)
         standing.pop(RESTORED, None)  # the table changes now, so it is not what was brought back
         with marked(self.spark, self._mark if is_last else json.dumps(standing)):
-            return delta.replace_members(rows, self.root, table, members, f"old.as_of in ({_listed(as_of)})")["rows"]
+            return delta.replace_members(rows, self.root, table, members, delta.among("old.as_of", as_of))["rows"]
 
     @property
     def _mark(self) -> str:
@@ -128,10 +128,6 @@ class Night:
     def _marked(self) -> Iterator[None]:
         with marked(self.spark, self._mark):
             yield
-
-
-def _listed(days: Sequence[date]) -> str:
-    return ", ".join(f"date '{day}'" for day in days)
 
 
 def night(spark: SparkSession, env: Env, source: Source) -> Night:

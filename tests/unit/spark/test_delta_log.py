@@ -34,6 +34,7 @@ def rows_of(frame: DataFrame | None) -> list[tuple[int, int]]:
 def jobs_of(spark: SparkSession, group: str, frame: DataFrame) -> int:
     spark.sparkContext.setJobGroup(group, group)
     frame.collect()
+    spark.sparkContext._jsc.clearJobGroup()
     return len(spark.sparkContext.statusTracker().getJobIdsForGroup(group))
 
 
