@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 
 from tenure.models.batch import Batch, Visits
-
-POOL = 16  # batches whose rows are sorted by length together
 
 
 def taken(rows: Batch, at: torch.Tensor) -> Batch:
@@ -37,13 +33,3 @@ def _taken(offsets: torch.Tensor, at: torch.Tensor) -> tuple[torch.Tensor, torch
     count = offsets.diff()[at]
     found = torch.cat([torch.zeros(1, dtype=torch.int64), count.cumsum(0)])
     return torch.arange(int(found[-1])) + torch.repeat_interleave(offsets[at] - found[:-1], count), found
-
-
-def shuffled(lengths: torch.Tensor, batch_rows: int, seed: int) -> Iterator[torch.Tensor]:
-    """Positions in batches of like length, of an epoch in an order of its own."""
-    chance = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(lengths), generator=chance)
-    for pool in order.split(POOL * batch_rows):
-        alike = pool[lengths[pool].argsort()].split(batch_rows)
-        for place in torch.randperm(len(alike), generator=chance).tolist():
-            yield alike[place]

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from benchmarks import machine
-from benchmarks.batches_by_hand import shuffled, taken
+from benchmarks.batches_by_hand import taken
 from benchmarks.data_by_hand import FILE
 from tenure.models.batch import Batch
 from tenure.models.build import build
@@ -97,10 +97,8 @@ def _train(
     seed: int,
     after: Callable[[], None] = lambda: None,
 ) -> None:
-    assert train.visits is not None
     parameters = [p for p in objective.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(_groups(objective, loop, rate))
-    lengths = train.visits.offsets.diff()
+    optimizer = torch.optim.AdamW(_groups(objective, loop, rate), fused=True)
     steps = -(-len(train) // loop.batch_rows)
     total, every = epochs * steps, max(1, steps // loop.evaluations_per_epoch)
 
@@ -110,7 +108,8 @@ def _train(
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
     for epoch in range(epochs):
-        for step, rows in enumerate(shuffled(lengths, loop.batch_rows, seed + epoch), start=1):
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed + epoch))
+        for step, rows in enumerate(order.split(loop.batch_rows), start=1):
             objective.train()
             loss = objective(taken(train, rows)).float().mean()
             optimizer.zero_grad()
@@ -141,22 +140,18 @@ def _groups(objective: nn.Module, loop: Loop, rate: float) -> list[dict[str, obj
 def judged(network: Network, rows: Batch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Labels and logits by branch."""
     assert rows.labels is not None
-    assert rows.visits is not None
     network.eval()
-    order = rows.visits.offsets.diff().argsort(stable=True)
-    parts = [network(taken(rows, part)).branches for part in order.split(ROWS_AT_ONCE)]
+    parts = [network(taken(rows, part)).branches for part in torch.arange(len(rows)).split(ROWS_AT_ONCE)]
     said = {name: torch.cat([part[name] for part in parts]).numpy() for name in network.branches}
-    return rows.labels[order].numpy().astype(np.float64), said
+    return rows.labels.numpy().astype(np.float64), said
 
 
 @torch.inference_mode()
 def scored(network: Network, rows: Batch) -> dict[int, float]:
     """By member_key, the probability to churn at the one day that the rows are of."""
-    assert rows.visits is not None
     network.eval()
-    order = rows.visits.offsets.diff().argsort(stable=True)
-    parts = [torch.sigmoid(network(taken(rows, part)).logit) for part in order.split(ROWS_AT_ONCE)]
-    return dict(zip(rows.ids[order, 0].tolist(), torch.cat(parts).tolist(), strict=True))
+    parts = [torch.sigmoid(network(taken(rows, part)).logit) for part in torch.arange(len(rows)).split(ROWS_AT_ONCE)]
+    return dict(zip(rows.ids[:, 0].tolist(), torch.cat(parts).tolist(), strict=True))
 
 
 def _log_loss(labels: np.ndarray, logits: np.ndarray) -> float:

@@ -96,13 +96,6 @@ def test_a_row_less_on_either_side_is_told(tensors):
         tensors_by_hand.hold_same_tensors([ours], batches_by_hand.taken(by_hand, two), "train")
 
 
-def test_batches_by_hand_hold_every_row_once(tensors):
-    lengths = torch.tensor([3, 1, 2, 2, 1, 5, 4])
-    batches = list(batches_by_hand.shuffled(lengths, 3, seed=1))
-    assert [len(batch) for batch in batches].count(3) == 2
-    assert sorted(torch.cat(batches).tolist()) == list(range(7))
-
-
 def line(position, hour, quantity, paid, *, is_return=False, known=1):
     at = datetime(2024, 1, 1, hour, tzinfo=UTC)
     return (position, 11, "milk", at, at.date(), date(2024, 1, known), quantity, paid, is_return, None)

@@ -45,14 +45,13 @@ class MemberScorer:
     @torch.inference_mode()
     def logits(self, rows: MemberRows) -> dict[str, np.ndarray]:
         """(N,) float32 logits by branch, and under ``logit`` their weighted sum."""
-        order = np.argsort(np.diff(rows.offsets), kind="stable")  # rows of like length together: little padding
-        said: dict[str, np.ndarray] = {}
+        said: dict[str, list[np.ndarray]] = {"logit": []}
         for start in range(0, len(rows), ROWS_AT_ONCE):
-            chosen = order[start : start + ROWS_AT_ONCE]
+            chosen = np.arange(start, min(start + ROWS_AT_ONCE, len(rows)))
             outputs = self.network(self.inputs.batch(rows.take(chosen)).to(self.device))
             for name, logits in {"logit": outputs.logit, **outputs.branches}.items():
-                said.setdefault(name, np.zeros(len(rows), np.float32))[chosen] = logits.cpu().numpy()
-        return said or {"logit": np.zeros(0, np.float32)}
+                said.setdefault(name, []).append(logits.cpu().numpy())
+        return {name: np.concatenate([np.zeros(0, np.float32), *parts]) for name, parts in said.items()}
 
 
 def load_scorer(folder: str | Path, device: str = "cpu") -> MemberScorer:

@@ -5,7 +5,7 @@ The order of rows is a function of (epoch, seed, bucket, row), so that a positio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -21,8 +21,6 @@ from tenure.models.inputs import usable
 from tenure.models.rows import MemberRows, cut, days
 from tenure.tasks.split import EPOCH, PARTS, Part, Split
 from tenure.tasks.task import Task
-
-POOL = 16
 
 
 @dataclass(frozen=True)
@@ -171,19 +169,10 @@ def bucket_order(buckets: Sequence[int], *, seed: int, epoch: int) -> list[int]:
     return [int(b) for b in generator(seed, epoch).permutation(np.asarray(buckets))]
 
 
-def batches(lengths: np.ndarray, batch_rows: int, *, seed: int, epoch: int, bucket: int) -> Iterator[np.ndarray]:
-    """Positions of one bucket's rows, shuffled and cut into ``batch_count`` batches of as many rows, or one less.
-
-    Rows of like length lie together (little padding), within pools of ``POOL`` batches, so that a batch stays mixed.
-    """
-    rng = generator(seed, epoch, bucket, 1)
-    drawn = np.array_split(rng.permutation(len(lengths)), max(1, batch_count(len(lengths), batch_rows)))
-    for start in range(0, len(drawn) if len(lengths) else 0, POOL):
-        pool = drawn[start : start + POOL]
-        rows = np.concatenate(pool)
-        by_length = rows[np.argsort(lengths[rows] + rng.random(len(rows)), kind="stable")]
-        alike = np.split(by_length, np.cumsum([len(batch) for batch in pool])[:-1])
-        yield from (alike[i] for i in rng.permutation(len(pool)))
+def batches(rows: int, batch_rows: int, *, seed: int, epoch: int, bucket: int) -> list[np.ndarray]:
+    """Positions of one bucket's rows, shuffled and cut into ``batch_count`` batches of as many rows, or one less."""
+    drawn = generator(seed, epoch, bucket, 1).permutation(rows)
+    return np.array_split(drawn, batch_count(rows, batch_rows)) if rows else []
 
 
 def batch_count(rows: int, batch_rows: int) -> int:

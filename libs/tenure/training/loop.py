@@ -267,7 +267,8 @@ def _optimizer(phase: Phase, loop: Loop) -> torch.optim.Optimizer:
         [
             {"params": params, "lr": phase.rate * factor, "peak": phase.rate * factor, "weight_decay": decay}
             for (factor, decay), params in groups.items()
-        ]
+        ],
+        fused=True,
     )
 
 

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 import torch
 
@@ -48,19 +47,18 @@ class Shard:
             count = batch_count(self._count(bucket), batch_rows)
             if step + count > from_step:
                 encoded = self.bucket(bucket)
-                drawn = batches(_lengths(encoded), batch_rows, seed=seed, epoch=epoch, bucket=bucket)
+                drawn = batches(len(encoded), batch_rows, seed=seed, epoch=epoch, bucket=bucket)
                 for place, rows in enumerate(drawn):
                     if step + place >= from_step:
                         yield encoded.take(torch.from_numpy(rows))
             step += count
 
     def in_order(self, rows_at_once: int) -> Iterator[Batch]:
-        """Every row once, rows of like length together, to judge by."""
+        """Every row once, to judge by."""
         for bucket in self.buckets:
             encoded = self.bucket(bucket)
-            by_length = torch.from_numpy(np.argsort(_lengths(encoded), kind="stable"))
-            for start in range(0, len(encoded), rows_at_once):
-                yield encoded.take(by_length[start : start + rows_at_once])
+            for rows in torch.split(torch.arange(len(encoded)), rows_at_once):
+                yield encoded.take(rows)
 
     def bucket(self, bucket: int) -> Batch:
         """A bucket's rows, encoded, with their labels."""
@@ -78,7 +76,3 @@ class Shard:
             self._labels[bucket] = self.reader.labels(bucket, self.part)
             self._counts[bucket] = len(self._labels[bucket])
         return self._counts[bucket]
-
-
-def _lengths(batch: Batch) -> np.ndarray:
-    return np.zeros(len(batch), np.int64) if batch.visits is None else batch.visits.lengths.numpy()

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from transformers import BertConfig, BertModel
 
 from tenure.contracts.gold import AS_OF, BUCKET
 from tenure.contracts.silver import MEMBER_KEY
@@ -18,6 +19,7 @@ from tenure.models.inputs import Inputs, fit_inputs
 from tenure.models.interactions import FactorizationMachine
 from tenure.models.rows import MemberRows, offsets_of
 from tenure.models.scorer import load_scorer, save_weights
+from tenure.models.visit_encoder import ROUND_TO, pack
 from tenure.registry.manifest import WEIGHTS_FILE, Manifest, write_manifest
 
 FEATURES = Table(
@@ -145,6 +147,36 @@ def test_a_row_scores_alike_alone_and_among_others(inputs: Inputs):
         together = model(inputs.batch(rows())).logit
         alone = torch.cat([model(inputs.batch(rows().take(np.array([i])))).logit for i in range(60)])
     torch.testing.assert_close(alone, together, atol=1e-6, rtol=0)
+
+
+def test_packed_rows_say_what_bert_says_of_each_row_alone(inputs: Inputs):
+    """Against ``transformers``' own attention of one row at a time, without a mask: values and gradients."""
+    encoder = network(inputs).branches["sequence"].encoder
+    alone = BertModel(BertConfig(**encoder.bert.config.to_diff_dict()), add_pooling_layer=False)
+    alone.load_state_dict(encoder.bert.state_dict())
+    visits = inputs.batch(rows()).visits
+    cls, events = encoder(visits)
+    tokens = encoder.tokens(visits).split(visits.lengths.tolist())
+    laid = [torch.cat([encoder.first[None], row.flip(0)]) for row in tokens]
+    said = [alone.eval()(inputs_embeds=row[None]).last_hidden_state[0] for row in laid]
+    torch.testing.assert_close(cls, torch.stack([row[0] for row in said]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(events, torch.cat([row[1:].flip(0) for row in said]), atol=1e-6, rtol=0)
+    weights = torch.randn(events.shape)
+    gradient = torch.autograd.grad((events * weights).sum() + cls.sum(), encoder.parts.weight, retain_graph=True)
+    one_by_one = torch.cat([row[1:].flip(0) for row in said])
+    expected = torch.autograd.grad(
+        (one_by_one * weights).sum() + sum(row[0].sum() for row in said), encoder.parts.weight
+    )
+    torch.testing.assert_close(gradient, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_few_places_are_filled_up(inputs: Inputs):
+    visits = inputs.batch(rows()).visits
+    packed = pack(visits, inputs.visits.max_events + 1)
+    assert int(packed.is_token.sum()) == len(visits.values) + len(visits.lengths)
+    assert len(packed.positions) == sum(group.rows * group.places for group in packed.groups)
+    assert len(packed.positions) - int(packed.is_token.sum()) < ROUND_TO * len(visits.lengths)
+    assert sorted(packed.cls.tolist() + packed.events.tolist()) == packed.is_token.nonzero()[:, 0].tolist()
 
 
 def test_a_changed_visit_changes_the_score(inputs: Inputs):
