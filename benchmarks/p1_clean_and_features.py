@@ -66,11 +66,11 @@ class Tenure:
         source, feed = self.lines.source, self.lines.source.feeds["orders"]
         bronze = self.spark.read.parquet(str(self.lines.orders))
         catalogue = self.spark.read.parquet(str(self.lines.products))
-        nothing_before = self.spark.createDataFrame([], struct(ORDER_LINES))
+        before, replaced = (self.spark.createDataFrame([], struct(table)) for table in (ORDER_LINES, REPLACED))
         with Kept() as kept:
             rows = mapped(bronze, feed).withColumn("feed", F.lit("orders"))
             keyed = with_member_key(rows, SECRET)
-            judged = silver.orders(keyed, kept, source, catalogue, nothing_before, F.lit(self.lines.newest_day))
+            judged = silver.orders(keyed, kept, source, catalogue, before, replaced, F.lit(self.lines.newest_day))
             self._write(conform(judged.where("fate is null"), ORDER_LINES), "order_lines")
             aside = kept(as_landed(kept.at_hand(taken(judged, RAW_ORDERS.name)), bronze, feed))
             is_quarantined = F.col("fate") == QUARANTINED

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from benchmarks.landed_lines import SECRET, Lines, lines, no_touches
 from benchmarks.simulated_lake import kept, named
 from tenure.contracts import gold
+from tenure.contracts.control import REPLACED
 from tenure.contracts.shop import Shop
 from tenure.contracts.silver import MEMBERS, ORDER_LINES
 from tenure.spark import silver
@@ -66,8 +67,8 @@ def _build(spark: SparkSession, landed: Lines, to: Path) -> None:
     with Kept() as held:
         rows = mapped(bronze, landed.source.feeds["orders"]).withColumn("feed", F.lit("orders"))
         keyed = with_member_key(rows, SECRET)
-        before = spark.createDataFrame([], struct(ORDER_LINES))
-        judged = silver.orders(keyed, held, landed.source, catalogue, before, F.lit(landed.newest_day))
+        before, replaced = (spark.createDataFrame([], struct(table)) for table in (ORDER_LINES, REPLACED))
+        judged = silver.orders(keyed, held, landed.source, catalogue, before, replaced, F.lit(landed.newest_day))
         order_lines = held(conform(judged.where("fate is null"), ORDER_LINES))
         touches = no_touches(spark)
         _write(member_days(order_lines, touches, shop), to / "member_days")

@@ -120,7 +120,8 @@ def _write_orders(batch: Batch) -> Written | None:
     if rows is None:
         return None
     catalogue = batch.before(PRODUCTS).unionByName(batch.mine(PRODUCTS))
-    lines = silver.orders(rows, batch.kept, batch.source, catalogue, batch.before(ORDER_LINES), batch.newest_day)
+    before, replaced = batch.before(ORDER_LINES), batch.before(REPLACED)
+    lines = silver.orders(rows, batch.kept, batch.source, catalogue, before, replaced, batch.newest_day)
     return _write(batch, RAW_ORDERS, ORDER_LINES, lines)
 
 

@@ -111,6 +111,11 @@ def day_of_arrival(config: Ingest, today: date, *, is_first: bool) -> tuple[date
 
 def _land(spark: SparkSession, config: Ingest, brought: Landing, arrival: Arrival, job: JobRun) -> None:
     root, landed = config.env.lake_root, dict.fromkeys((feed.table for feed in config.source.feeds.values()), 0)
+    for path in brought.unfinished:
+        job.says(
+            f"batch {arrival.batch_no}: {path} is passed over, as names that begin with _ or . are of files which are "
+            "still being written; give it another name and land it with the next batch"
+        )
     for name, path in brought.empty:
         job.says(f"batch {arrival.batch_no}: {path} is empty, so it brings no {name}; look whether it should")
     for name in sorted(brought.files.keys() - brought.filled):

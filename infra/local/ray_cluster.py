@@ -80,7 +80,7 @@ def _start_once(work: Path, *, cpus: float, object_store_mb: int) -> Mapping[str
         head = subprocess.Popen(
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_head_environment(client), process_group=0
         )
-    state = {"pid": head.pid, "session": session, "client": client}
+    state = {"pid": head.pid, "born": _born(head.pid), "session": session, "client": client}
     (work / "ray" / "cluster.json").write_text(json.dumps(state, indent=1))
     (work / "ray" / "client.sh").write_text(exports(client))
     try:
@@ -111,7 +111,7 @@ def stop(work: Path) -> bool:
     while processes := _processes(cluster):
         waited = time.monotonic() - began
         for pid in processes:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGTERM if waited < ENDS_GENTLY_WITHIN_S else signal.SIGKILL)
         time.sleep(0.5)
         if waited > STOPS_WITHIN_S:
@@ -177,16 +177,27 @@ def _told(log: Path, session: Path) -> str:
 def _processes(cluster: dict) -> list[int]:
     """The head's process group, and whatever was started with this cluster's session folder among its arguments."""
     session = cluster["session"].encode()
+    # After a restart of the machine the number may be another's; as long as the group lives, no other process gets it.
+    is_ours = _born(cluster["pid"]) in (None, cluster["born"])
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
             is_zombie = "\nState:\tZ" in (entry / "status").read_text()
-            in_group = os.getpgid(int(entry.name)) == cluster["pid"]
+            in_group = is_ours and os.getpgid(int(entry.name)) == cluster["pid"]
             if not is_zombie and (in_group or session in (entry / "cmdline").read_bytes()):
                 found.append(int(entry.name))
     return found
+
+
+def _born(pid: int) -> str | None:
+    """Which boot of the machine, and which tick of it, a process began at; None where there is none."""
+    with contextlib.suppress(OSError):
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        ticks = stat.rpartition(")")[2].split()[19]  # the name before may hold blanks and brackets
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {ticks}"
+    return None
 
 
 def main() -> None:

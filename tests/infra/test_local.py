@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -324,6 +325,22 @@ def test_a_ray_cluster_that_does_not_start_says_what_its_logs_said(monkeypatch, 
         ray_cluster.start(tmp_path / "work", cpus=1, object_store_mb=100)
     assert tries.read_text() == "started\n" * ray_cluster.TRIES
     assert not (tmp_path / "work/ray/cluster.json").exists()
+
+
+def test_a_process_that_got_the_number_of_a_cluster_long_gone_lives_on(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(LOCAL))
+    import ray_cluster
+
+    with subprocess.Popen(["sleep", "60"], process_group=0) as stranger:
+        state = {"pid": stranger.pid, "born": "another boot 4711", "session": str(tmp_path / "session"), "client": {}}
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray/cluster.json").write_text(json.dumps(state))
+        assert ray_cluster.stop(tmp_path)
+        assert stranger.poll() is None
+        state["born"] = ray_cluster._born(stranger.pid)
+        (tmp_path / "ray/cluster.json").write_text(json.dumps(state))
+        assert ray_cluster.stop(tmp_path)
+        assert stranger.wait() == -signal.SIGTERM
 
 
 @pytest.mark.long

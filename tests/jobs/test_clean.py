@@ -191,13 +191,16 @@ def test_a_row_that_was_taken_out_is_shown_with_the_pseudonym(spark, lake):
 
 @pytest.fixture(scope="module")
 def second(spark, lake, lines):
-    """A night later: a line again, one with another quantity, a return, a catalogue of which one product changed."""
+    """A night later: a line again, one with another quantity, a pair again that came to nothing, a return, a
+    catalogue of which one product changed."""
     work, folder = lake[0], lake[0] / "second"
     market.write_orders(
         folder / "orders.csv",
         [
             f"o0,{market.ANNA},apple,2026-03-01 10:00:00,2,200,s1",
             f"o1,{market.ANNA},pear,2026-03-01 23:30:00,2,300,s1",
+            f"o3,{market.BERT},apple,2026-03-06 10:00:00,2,200,s1",
+            f"r3,{market.BERT},apple,2026-03-06 12:00:00,-2,-200,s1",
             f"r7,{market.BERT},pear,2026-04-01 10:00:00,-3,-300,s1",
             f"o20,{market.BERT},pear,2026-04-02 10:00:00,1,100,s1",
         ],
@@ -226,8 +229,17 @@ def test_a_line_that_a_later_batch_says_otherwise_is_counted_apart_and_the_first
     }
     assert {name: counts["raw_orders", 2].get(name) for name in ("restated", "landed_before")} == {
         "restated": 1,
-        "landed_before": 1,
+        "landed_before": 3,
     }
+
+
+def test_a_pair_that_came_to_nothing_comes_to_nothing_again(spark, second):
+    """Neither is the sale a sale when it is told once more, nor does the return look for another one."""
+    again = {
+        row["position"]: row["replaced_by"] for row in market.rows(spark, second, REPLACED) if row["batch_no"] == 2
+    }
+    pair = {row["position"]: row["replaced_by"] for row in market.rows(spark, second, REPLACED) if row["batch_no"] == 1}
+    assert (again[2], again[3]) == (pair[6], pair[5])
 
 
 def test_versions_are_added_where_something_changed(spark, second):

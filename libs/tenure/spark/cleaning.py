@@ -180,24 +180,35 @@ def without_repeats(rows: DataFrame, kept: Kept, key: str, whole: str, named_by:
     ).drop("first_position", "first_whole", "times")
 
 
-def without_known(rows: DataFrame, kept: Kept, known: DataFrame, key: str, said: Sequence[str] = ()) -> DataFrame:
+def without_known(
+    rows: DataFrame,
+    kept: Kept,
+    known: DataFrame,
+    key: str,
+    said: Sequence[str] = (),
+    undone: DataFrame | None = None,
+) -> DataFrame:
     """Rows that were kept though an earlier batch brought their ``key`` are duplicates.
 
     Args:
         known: silver's keys of earlier batches, with ``said``.
         said: the columns in which a row that says something else is told from one that came again; few and narrow, as
             they are read of everything that silver holds.
+        undone: keys that earlier batches brought and silver does not hold, as their rows came to nothing.
     """
-    if known.isEmpty():
+    if known.isEmpty() and (undone is None or undone.isEmpty()):
         return rows
     says = hashed(*said) if said else F.lit(0).cast("long")
+    held = known.select(key, says.alias("says"))
+    if undone is not None:
+        held = held.unionByName(undone.select(key, F.lit(None).cast("long").alias("says")))
     new = rows.where(F.col("fate").isNull()).select(key)
-    same = known.join(new, key, "left_semi").select(key, says.alias("says"))
-    before = kept.at_hand(same.groupBy(key).agg(F.min("says").alias("said_before")))
-    is_known = F.col("fate").isNull() & F.col("said_before").isNotNull()
-    rule = F.when(says == F.col("said_before"), rules.LANDED_BEFORE).otherwise(rules.RESTATED)
+    same = held.join(new, key, "left_semi").groupBy(key).agg(F.min("says").alias("said_before"))
+    before = kept.at_hand(same.withColumn("is_known", F.lit(True)))
+    is_known = F.col("fate").isNull() & F.coalesce("is_known", F.lit(False))
+    rule = F.when(says != F.col("said_before"), rules.RESTATED).otherwise(rules.LANDED_BEFORE)
     joined = rows.join(before, key, "left")  # at most one key each
-    return _dropped(joined, is_known, rule, F.col(key).cast("string")).drop("said_before")
+    return _dropped(joined, is_known, rule, F.col(key).cast("string")).drop("said_before", "is_known")
 
 
 def without_unchanged(rows: DataFrame, before: DataFrame, of: str, whole: str) -> DataFrame:

@@ -11,7 +11,7 @@ from tenure.contracts.gold import OTHER_CATEGORIES_BIT, category_measure
 from tenure.contracts.gold import member_days as contract
 from tenure.contracts.shop import Shop
 from tenure.spark.knowledge import closed
-from tenure.spark.parts import MEMBER_DAY, accumulated, by_member, signed_parts
+from tenure.spark.parts import MEMBER_DAY, QUANTITY_DIGITS, accumulated, by_member, signed_parts
 from tenure.spark.schema import conform
 from tenure.spark.shop import bucketed, without
 
@@ -30,7 +30,7 @@ def member_days(order_lines: DataFrame, campaign_touches: DataFrame, shop: Shop)
     )
     return (
         added.transform(accumulated, sums)
-        .withColumn("items", F.round("items", 6))
+        .withColumn("items", F.round("items", QUANTITY_DIGITS))
         .withColumn("visits", (F.col("baskets") > 0).cast("long"))
         .withColumn("category_bits", _category_bits(shop))
         .transform(closed, of=MEMBER_DAY)

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from tenure.contracts.gold import interactions as contract
 from tenure.contracts.shop import Shop
-from tenure.spark.parts import by_member, signed_parts
+from tenure.spark.parts import QUANTITY_DIGITS, by_member, signed_parts
 from tenure.spark.schema import conform
 from tenure.spark.shop import bucketed
 
@@ -19,7 +19,7 @@ def interactions(order_lines: DataFrame, shop: Shop) -> DataFrame:
         .groupBy("member_key", "product_id", "day", "known_on")
         .agg(
             F.sum("times").alias("times"),
-            F.round(F.sum("quantity"), 6).alias("quantity"),
+            F.round(F.sum("quantity"), QUANTITY_DIGITS).alias("quantity"),
             F.sum("paid_minor").alias("spend_minor"),
         )
         .transform(bucketed, shop.buckets)

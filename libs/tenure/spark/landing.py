@@ -50,11 +50,12 @@ _ENVELOPE_TYPES = {column.name: spark_type(column.kind) for column in ENVELOPE}
 
 @dataclass(frozen=True, kw_only=True)
 class Landing:
-    """What one batch brings: the files of every feed that has some."""
+    """What one batch brings: the files of every feed that has some; and those that are still being written."""
 
     source: Source
     folder: Path
     files: Mapping[str, tuple[Path, ...]]
+    unfinished: tuple[Path, ...]
 
     @property
     def batch_id(self) -> str:
@@ -89,11 +90,15 @@ def landing(source: Source) -> Landing:
         WrongInput: if there is none, or none that holds anything.
     """
     folder = source.folder
-    found = {name: _matches(folder, feed.files) for name, feed in source.feeds.items()}
+    matching = {name: _matches(folder, feed.files) for name, feed in source.feeds.items()}
+    unfinished = tuple(sorted({path for paths in matching.values() for path in paths if _is_unfinished(path)}))
+    found = {name: tuple(p for p in paths if not _is_unfinished(p)) for name, paths in matching.items()}
     if not any(found.values()):
         patterns = ", ".join(pattern for feed in source.feeds.values() for pattern in feed.files)
-        raise WrongInput(f"{folder} holds none of {patterns}: put the landing files there, or name their folder")
-    brought = Landing(source=source, folder=folder, files={name: paths for name, paths in found.items() if paths})
+        but = f" but {_listed(unfinished)}, whose names begin as those of unfinished files do" if unfinished else ""
+        raise WrongInput(f"{folder} holds none of {patterns}{but}: put the landing files there, or name their folder")
+    files = {name: paths for name, paths in found.items() if paths}
+    brought = Landing(source=source, folder=folder, files=files, unfinished=unfinished)
     if not brought.filled:
         names = _listed(sorted({path for paths in brought.files.values() for path in paths}))
         raise WrongInput(f"{folder} holds only empty files ({names}): bring them again, or run when there is something")
@@ -102,6 +107,11 @@ def landing(source: Source) -> Landing:
 
 def _matches(folder: Path, patterns: Sequence[str]) -> tuple[Path, ...]:
     return tuple(sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}))
+
+
+def _is_unfinished(path: Path) -> bool:
+    """By the custom of Hadoop, to which Spark holds: whoever writes a file gives it another name when it is whole."""
+    return path.name.startswith(("_", "."))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,7 +312,10 @@ def _enveloped(rows: DataFrame, places: Sequence[Place], folder: Path, arrival: 
 
 def _relative(file: str, folder: Path) -> str:
     path = Path(unquote(urlparse(file).path))
-    return path.relative_to(folder.resolve()).as_posix() if path.is_relative_to(folder.resolve()) else path.name
+    for base in (folder.absolute(), folder.resolve()):  # the folder may be a link
+        if path.is_relative_to(base):
+            return path.relative_to(base).as_posix()
+    return path.name
 
 
 def _write(rows: DataFrame, path: str, arrival: Arrival) -> int:

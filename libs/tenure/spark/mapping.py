@@ -256,14 +256,15 @@ def _typed(landed: DataFrame, feed: Feed, name: str, kind: Kind) -> Column:
     return expression.cast(spark_type(kind))
 
 
-_HAS_ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
+# What Spark reads as a time and has something behind the time of day has a zone there: Z, +01:00, +1:00, UTC or a name.
+_HAS_ZONE = r"\d:\d{1,2}(:\d{1,2}(\.\d+)?)?\s*[^\d\s:.]"
 
 
 def _moment(expression: Column, found: T.DataType, timezone: str) -> Column:
     """In UTC: a time that carries no zone is read as of the feed's."""
     local = F.to_utc_timestamp(expression.cast(T.TimestampType()), timezone)
     if isinstance(found, T.StringType):
-        has_zone = F.trim(expression).rlike(r"\d:\d{2}.*" + _HAS_ZONE)
+        has_zone = expression.rlike(_HAS_ZONE)
         return F.when(has_zone, expression.cast(T.TimestampType())).otherwise(local)
     return expression if isinstance(found, T.TimestampType) else local
 

@@ -9,6 +9,7 @@ from tenure.contracts.shop import Shop
 from tenure.contracts.table import Has
 
 MEMBER_DAY = ("member_key", "day")
+QUANTITY_DIGITS = 6  # sums of what is weighed, without what binary fractions add to them
 
 
 def by_member(rows: DataFrame) -> DataFrame:
@@ -62,8 +63,8 @@ def returned(returns: DataFrame, sales: DataFrame) -> DataFrame:
         F.col("quantity").alias("sold"),
     )
     of_sale = Window.partitionBy(*MEMBER_DAY, "corrects").orderBy("known_on", "line_key")
-    left_after = F.round(F.col("sold") + F.sum("quantity").over(of_sale), 6)
-    left_before = F.round(left_after - F.col("quantity"), 6)
+    left_after = F.round(F.col("sold") + F.sum("quantity").over(of_sale), QUANTITY_DIGITS)
+    left_before = F.round(left_after - F.col("quantity"), QUANTITY_DIGITS)
     is_first = F.row_number().over(of_sale) == 1
     takes_the_last = (left_after <= 0) & ((left_before > 0) | is_first)
     return (

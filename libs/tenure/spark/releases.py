@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
@@ -23,6 +24,9 @@ from tenure.lifecycle.calendar import newest_as_of
 from tenure.spark import delta
 from tenure.spark.night import RESTORED, Night, emptied, marked, newest_mark, user_metadata
 from tenure.spark.schema import local_rows, struct
+
+log = logging.getLogger(__name__)
+_STAMP, _APART = "%Y%m%dT%H%M%S", timedelta(milliseconds=1)  # of a release's id
 
 
 def rebuilt_tables(shop: Shop) -> tuple[Table, ...]:
@@ -76,7 +80,8 @@ def write_release(build: Night, source: Source, released_at: datetime, *, after:
         Busy: if another one was written meanwhile, whose job may have rolled back what this night wrote.
     """
     _check_newest(last_release(build.spark, build.root), after)
-    release_id = f"{released_at:%Y%m%dT%H%M%S}.{released_at.microsecond // 1000:03d}Z-{uuid.uuid4().hex[:6]}"
+    released_at = _later(released_at, after)
+    release_id = f"{released_at:{_STAMP}.%f}"[:-3] + f"Z-{uuid.uuid4().hex[:6]}"
     row = {
         "release_id": release_id,
         "released_at": released_at,
@@ -92,6 +97,18 @@ def write_release(build: Night, source: Source, released_at: datetime, *, after:
     rows = local_rows(build.spark, [tuple(row[name] for name in RELEASES.names)], struct(RELEASES))
     delta.append(rows, build.root, RELEASES)
     return release_id
+
+
+def _later(now: datetime, after: Row | None) -> datetime:
+    """Now, or right after the release before, where that was written by a clock which is ahead of this one: the newest
+    id is the release that everybody reads."""
+    if after is None:
+        return now
+    before = datetime.strptime(after["release_id"].partition("Z")[0], f"{_STAMP}.%f").replace(tzinfo=UTC)
+    if now - before >= _APART:
+        return now
+    log.warning("release %s is of a later time than now: are the clocks of all hosts right?", after["release_id"])
+    return before + _APART
 
 
 def _check_newest(newest: Row | None, after: Row | None) -> None:

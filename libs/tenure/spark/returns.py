@@ -6,8 +6,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from tenure.contracts import rules
+from tenure.contracts.landing import RAW_ORDERS
 from tenure.spark.cleaning import NETTED, QUARANTINED
 from tenure.spark.kept import Kept
+from tenure.spark.parts import QUANTITY_DIGITS
 
 _OPEN = "array<struct<line_key:bigint,day:date,known_on:date,remaining:double,is_new:boolean,paid_minor:bigint>>"
 _FOUND = "array<struct<return_key:bigint,sale_key:bigint,sale_day:date,is_whole:boolean>>"
@@ -34,6 +36,12 @@ def corrected(rows: DataFrame, kept: Kept, earlier: DataFrame) -> DataFrame:
     )
     joined = rows.join(as_return, "line_key", "left").join(as_sale, "line_key", "left")  # at most one pair a line
     return joined.withColumns(_outcome()).drop("sale_key", "sale_day", "a", "other_key", "b")
+
+
+def netted(replaced: DataFrame) -> DataFrame:
+    """``line_key`` of the sales and returns that came to nothing together: each is named by the other."""
+    is_of_a_pair = (F.col("table") == RAW_ORDERS.name) & (F.col("rule") == rules.TAKEN_BACK_SAME_DAY)
+    return replaced.where(is_of_a_pair).select(F.col("replaced_by").cast("long").alias("line_key"))
 
 
 def _outcome() -> dict[str, Column]:
@@ -66,7 +74,7 @@ def _told(rows: DataFrame, earlier: DataFrame) -> DataFrame:
     left = (
         before.where("not is_return")
         .join(taken, "line_key", "left")
-        .withColumn("quantity", F.col("quantity") + F.coalesce("taken", F.lit(0.0)))
+        .withColumn("quantity", _units(F.col("quantity") + F.coalesce("taken", F.lit(0.0))))
         .select(*_MEMBER_AND_PRODUCT, *_TOLD, F.lit(-1).cast("long").alias("position"), F.lit(False).alias("is_new"))
     )
     return new.join(returned, _MEMBER_AND_PRODUCT, "left_semi").unionByName(left)
@@ -117,12 +125,17 @@ def _opened(line: Column) -> Column:
 
 def _taken(open_sales: Column, sale: Column, quantity: Column) -> Column:
     def less(s: Column) -> Column:
-        left = F.when(s["line_key"] == sale["line_key"], s["remaining"] - quantity).otherwise(s["remaining"])
+        left = F.when(s["line_key"] == sale["line_key"], _units(s["remaining"] - quantity)).otherwise(s["remaining"])
         # What something was taken from can no longer come back as a whole.
         paid = F.when(s["line_key"] == sale["line_key"], F.lit(None)).otherwise(s["paid_minor"])
         return s.withField("remaining", left).withField("paid_minor", paid)
 
     return F.transform(open_sales, less)
+
+
+def _units(quantity: Column) -> Column:
+    """Of what is weighed: .3 less .1 is .2, and not a little less."""
+    return F.round(quantity, QUANTITY_DIGITS)
 
 
 def _matched(line: Column, sale: Column) -> Column:

@@ -29,7 +29,7 @@ from tenure.spark.cleaning import (
 )
 from tenure.spark.kept import Kept
 from tenure.spark.mapping import DECLARED_KNOWN_ON
-from tenure.spark.returns import corrected
+from tenure.spark.returns import corrected, netted
 
 _ALWAYS_KNOWN = date(1970, 1, 1)
 _AMOUNTS = ("quantity", "paid_minor", "discount_minor", "coupon_minor")
@@ -99,13 +99,20 @@ def _of_time(raw: Table, newest_day: Column) -> Judgement:
 
 
 def orders(
-    rows: DataFrame, kept: Kept, source: Source, catalogue: DataFrame, before: DataFrame, newest_day: Column
+    rows: DataFrame,
+    kept: Kept,
+    source: Source,
+    catalogue: DataFrame,
+    before: DataFrame,
+    replaced: DataFrame,
+    newest_day: Column,
 ) -> DataFrame:
     """Order lines: on the shop's local day, in the product's category, each once, returns beside their sales.
 
     Args:
         catalogue: silver's ``products``.
         before: silver's ``order_lines`` of earlier batches.
+        replaced: ``control/replaced`` of earlier batches, where the sales and returns are that came to nothing.
         newest_day: the day after which nothing of a load of the past can have happened, nor have become known.
     """
     lines = kept(
@@ -117,10 +124,11 @@ def orders(
         .withColumns({"corrects": F.lit(None).cast("long"), "currency": F.lit(source.currency)})
         .select(*ORDER_LINES.names, *_VERDICT)
     )
+    undone = None if Has.RETURNS in source.lacks else netted(replaced)
     once = lines.transform(without_repeats, kept, "line_key", "whole").transform(
-        without_known, kept, before, "line_key", _AMOUNTS
+        without_known, kept, before, "line_key", _AMOUNTS, undone
     )
-    return once if Has.RETURNS in source.lacks else once.transform(corrected, kept, before)
+    return once if undone is None else once.transform(corrected, kept, before)
 
 
 def _on_local_days(rows: DataFrame, calendar: str) -> DataFrame:
@@ -188,15 +196,20 @@ def _of_orders(source: Source, newest_day: Column) -> Judgement:
 def touches(
     rows: DataFrame, kept: Kept, source: Source, known_campaigns: DataFrame, before: DataFrame, newest_day: Column
 ) -> DataFrame:
-    """What campaigns did to members; where no day is said, on the campaign's first."""
+    """What campaigns did to members; where no day is said, on the campaign's first, or when it was told before."""
     first_days = known_campaigns.groupBy("campaign_id").agg(
         F.max_by("starts_on", F.struct("known_on", "batch_no")).alias("starts_on")
     )
     dated = rows.join(F.broadcast(first_days), "campaign_id", "left")  # at most one a campaign
-    day = F.coalesce("touched_on", "starts_on")
+    # Of a campaign that has not begun: whoever is chosen was chosen by the day on which that was told.
+    by_then = F.coalesce("arrived_on", DECLARED_KNOWN_ON, newest_day)
+    first_day = F.when(F.col("starts_on") > by_then, by_then).otherwise(F.col("starts_on"))
+    day = F.coalesce("touched_on", first_day)
     known = dated.withColumns({"day": day, "known_on": F.coalesce("arrived_on", DECLARED_KNOWN_ON, day)})
-    identified = filled(known, source, RAW_TOUCHES).withColumn(
-        "touch_key", hashed("member_key", "campaign_id", "touch_kind", "day", "item")
+    # By the day that is said: told again once the campaign has begun, it is the same touch.
+    said_day = F.coalesce("touched_on", "starts_on")
+    identified = filled(known.withColumn("said_day", said_day), source, RAW_TOUCHES).withColumn(
+        "touch_key", hashed("member_key", "campaign_id", "touch_kind", "said_day", "item")
     )
     return (
         kept(judged(identified, _of_touches(source, newest_day)))

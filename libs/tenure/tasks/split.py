@@ -5,6 +5,7 @@ Days are int32 days since 1970 where they come in arrays. Shapes: N rows.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import itertools
 from collections.abc import Mapping, Sequence
@@ -97,8 +98,9 @@ class ByMember:
         return None, None
 
     def says(self) -> dict[str, object]:
-        # The salt stays out: whoever knows it can tell who was trained on.
-        return {"by": "member", "shares": dict(self.shares)}
+        # The salt stays out: whoever knows it can tell who was trained on. Its digest tells one draw from another.
+        drawn = hashlib.sha256(self.salt.encode()).hexdigest()[:16]
+        return {"by": "member", "shares": dict(self.shares), "drawn": drawn}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +122,7 @@ class ByBoth:
         return self.time.days(part)
 
     def says(self) -> dict[str, object]:
-        return {**self.time.says(), "by": "time and member", "shares": self.member.says()["shares"]}
+        return {**self.member.says(), **self.time.says(), "by": "time and member"}
 
 
 def refuse_overlap(split: Split, as_of: Sequence[date], horizon_days: int) -> None:

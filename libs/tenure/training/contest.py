@@ -51,7 +51,7 @@ def contest(ready: Ready, fitted: Sequence[Fitted], baselines: Baselines, regist
         Refused: if a benchmark is not at its best.
     """
     task, config = ready.task, ready.config
-    champion = find_champion(registry, task, ready.release)
+    champion = find_champion(registry, task, ready.release, ready.reader.split.says())
     models: dict[str, Sequence[Score]] = {MODEL: [one.scorer.score for one in fitted]}
     models |= {name: [one.score for one in fits] for name, fits in baselines.items()}
     models |= _parts(ready, fitted)

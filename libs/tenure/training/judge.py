@@ -59,22 +59,30 @@ def judge(task: Task, judged: Judged, scores: Mapping[str, Sequence[np.ndarray]]
 
 @dataclass(frozen=True)
 class Champion:
-    """Who answers now: its version, and its scorer where it may be compared; ``says`` why not."""
+    """Who answers now: its version, and its scorer where it may be compared; ``says`` why not.
+
+    ``split`` is that of the model which it is compared with.
+    """
 
     version: str
     scorer: MemberScorer | None
     says: str
+    split: Mapping[str, object]
 
     def may_judge(self, judged: Judged) -> np.ndarray:
         """(N,) which test rows the champion did not learn from either."""
-        learnt_until = str(self.scorer.manifest.split.get("learnt_until", "")) if self.scorer else ""
+        learnt_by = self.scorer.manifest.split if self.scorer else {}
+        drawn = {name: said for name, said in self.split.items() if name in ("drawn", "shares")}
+        if drawn and drawn.items() <= learnt_by.items():
+            return np.ones(len(judged.labels), bool)  # the same draw kept the same members from it
+        learnt_until = str(learnt_by.get("learnt_until", ""))
         if not learnt_until:
             return np.zeros(len(judged.labels), bool)
         day = (np.datetime64(learnt_until) - np.datetime64(EPOCH)).astype(int)
         return judged.as_of > day
 
 
-def find_champion(registry: Registry, task: Task, chosen: Release) -> Champion | None:
+def find_champion(registry: Registry, task: Task, chosen: Release, split: Mapping[str, object]) -> Champion | None:
     """The version that answers now; it is not compared where it cannot be loaded, or was made for other rows than the
     release's: of another shop, or of tables under another contract."""
     version = registry.version(task.name, CHAMPION)
@@ -83,7 +91,7 @@ def find_champion(registry: Registry, task: Task, chosen: Release) -> Champion |
     try:
         scorer = load_scorer(registry.folder(task.name, version))
     except TenureError as error:
-        return Champion(version, None, str(error))
+        return Champion(version, None, str(error), split)
     if (why := reads_other_rows(scorer.manifest, chosen)) is not None:
-        return Champion(version, None, why)
-    return Champion(version, scorer, "")
+        return Champion(version, None, why, split)
+    return Champion(version, scorer, "", split)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from tenure.config.version import code_version
+from tenure.errors import Refused
 from tenure.lake.release import Release, release
 from tenure.models.build import architecture_of
 from tenure.models.inputs import Inputs, fit_inputs
@@ -86,6 +87,7 @@ def prepare(config: FitTask) -> Ready:
     refuse_overlap(split, as_of, chosen.shop.horizon_days)
     seen = survey(reader, reading.sample_rows, config.seed)
     say(f"release {chosen.release_id}: " + ", ".join(f"{rows:,} {part}" for part, rows in seen.rows.items()) + " rows")
+    _refuse_one_outcome(seen, task)
     inputs = fit_inputs(
         seen.train.rows,
         reader.features,
@@ -95,6 +97,20 @@ def prepare(config: FitTask) -> Ready:
     )
     refuse_telling(seen.train, inputs, task)
     return Ready(config=config, task=task, reader=reader, survey=seen, inputs=inputs)
+
+
+def _refuse_one_outcome(seen: Survey, task: Task) -> None:
+    """Before minutes of training: nothing can be learnt, chosen or judged by rows that all come to the same.
+
+    Raises:
+        Refused: naming the part.
+    """
+    for part, rows in seen.rows.items():
+        if seen.positive[part] in (0, rows):
+            raise Refused(
+                f"all {rows:,} {part} rows of {task.name} have the same outcome: let the part hold more days in the "
+                "source's split, or train when there is more of the shop"
+            )
 
 
 def _max_events(config: FitTask, task: Task) -> int | None:

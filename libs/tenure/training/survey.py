@@ -19,12 +19,14 @@ class Survey:
 
     Attributes:
         rows: examples by part.
+        positive: those of them with a label above zero.
         train: the training rows, or a sample of them.
         validation: likewise.
         learnt_until: the last day that a label of training or validation looks at.
     """
 
     rows: dict[Part, int]
+    positive: dict[Part, int]
     train: Examples
     validation: Examples
     learnt_until: date
@@ -36,7 +38,7 @@ def survey(reader: ExampleReader, sample_rows: int, seed: int) -> Survey:
     Raises:
         Refused: if a row knows the future, or a window looks beyond its ``as_of``.
     """
-    counts = dict.fromkeys(PARTS, 0)
+    counts, positive = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0)
     kept: dict[Part, list[Examples]] = {part: [] for part in PARTS}
     matured = 0
     for part in PARTS:
@@ -45,11 +47,13 @@ def survey(reader: ExampleReader, sample_rows: int, seed: int) -> Survey:
             refuse_future(examples, reader.release.last_complete_day)
             refuse_wide_windows(examples.rows, undone, reader.release.shop.windows_days)
             counts[part] += len(examples)
+            positive[part] += int((examples.labels > 0).sum())
             if part != "test":
                 kept[part].append(_sample(examples, sample_rows // len(reader.buckets), seed, bucket))
                 matured = max(matured, int(examples.matured_at.max(initial=0)))
     return Survey(
         rows=counts,
+        positive=positive,
         train=_joined(kept["train"]),
         validation=_joined(kept["validation"]),
         learnt_until=EPOCH + timedelta(days=matured),

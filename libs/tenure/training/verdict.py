@@ -37,7 +37,7 @@ def decide_gate(
     met, why = None, champion.says
     if champion_scores is not None:
         met = _against_champion(task, verdict, champion, champion_scores, resamples, seed)
-        why = "it has learnt of the test rows' days, or the others hold one outcome only"
+        why = "it has learnt of the test rows, or the others hold one outcome only"
     if met is None:
         return decide(baseline, beats=[beats], holds=holds, notes=[not_compared(champion.version, why)])
     fallback = CHAMPION if met[1] else baseline

@@ -25,5 +25,15 @@ def test_a_row_that_says_something_else_is_told_from_one_that_came_again(spark):
     assert said == {1: "landed_before", 2: "restated", 3: "restated", 4: None}
 
 
+def test_what_came_to_nothing_before_does_not_come_again(spark):
+    rows = spark.createDataFrame([(*row, None, None, None) for row in NEW], JUDGED)
+    none, undone = spark.createDataFrame([], ROW), spark.createDataFrame([(2,), (9,)], "key bigint")
+    for known, expected in ((none, {2}), (spark.createDataFrame(BEFORE[:1], ROW), {1, 2})):
+        with Kept() as kept:
+            found = without_known(rows, kept, known, "key", ("quantity", "discount_minor"), undone).collect()
+        assert {row["key"]: row["rule"] for row in found if row["fate"]} == dict.fromkeys(expected, "landed_before")
+        assert all(row["replaced_by"] == str(row["key"]) for row in found if row["fate"])
+
+
 def test_where_the_key_says_all_a_row_of_it_came_again(spark):
     assert rules(spark) == dict.fromkeys((1, 2, 3), "landed_before") | {4: None}

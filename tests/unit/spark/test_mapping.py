@@ -88,3 +88,29 @@ def test_a_product_may_be_called_nan(spark, tmp_path: Path):
     feed = online_retail("products")
     rows = mapped(bronze(spark, feed, tmp_path / "invoices.csv"), feed).collect()
     assert [row["product_name"] for row in rows] == names
+
+
+# Every one is half past ten in UTC, in the summer of New York.
+MOMENTS = {
+    "2026-07-01 06:30:00": "the feed's own",
+    "2026-07-01T06:30": "the feed's own",
+    "2026-07-01 06:30:00.250": "the feed's own",
+    "2026-07-01T10:30:00Z": "in UTC",
+    "2026-07-01 10:30:00 UTC": "in UTC",
+    "2026-07-01 12:30:00+02:00": "hours apart",
+    "2026-07-01 12:30:00.250 +2:00": "hours apart",
+    "2026-07-01 12:30 Europe/Berlin": "a name",
+    "2026-07-01 12:30:00 GMT+2": "hours apart from Greenwich",
+}
+
+
+def test_a_time_that_carries_a_zone_is_not_moved_again(spark, tmp_path: Path):
+    (tmp_path / "orders.csv").write_text("at\n" + "".join(f"{moment}\n" for moment in MOMENTS))
+    nothing = {"order_id": "'1'", "product_id": "'tea'", "quantity": "1", "paid_minor": "1", "is_return": "false"}
+    columns = {**nothing, "member_id": "'m'", "occurred_at": "at"}
+    feed = Feed(table="raw_orders", files=("*.csv",), timezone="America/New_York", columns=columns)
+    rows = mapped(bronze(spark, feed, tmp_path / "orders.csv"), feed)
+    found = rows.select(F.date_format("occurred_at", "yyyy-MM-dd HH:mm").alias("minute")).collect()
+    assert dict(zip(MOMENTS, [row["minute"] for row in found], strict=True)) == dict.fromkeys(
+        MOMENTS, "2026-07-01 10:30"
+    )

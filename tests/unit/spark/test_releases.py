@@ -14,6 +14,7 @@ from tenure.contracts.dictionary import SHOP
 from tenure.contracts.gold import LABELS
 from tenure.contracts.silver import MEMBER_IDENTITIES
 from tenure.errors import Busy
+from tenure.lake.release import newest_release
 from tenure.spark import delta
 from tenure.spark.night import Night
 from tenure.spark.releases import last_release, roll_back, write_release
@@ -82,3 +83,15 @@ def test_a_night_during_which_another_one_released_is_not_released(spark: SparkS
     stands = last_release(spark, root)
     assert stands is not None
     assert stands["release_id"] == second > first
+
+
+def test_a_night_on_a_slow_clock_is_still_the_newest(spark: SparkSession, tmp_path: Path) -> None:
+    """The one before was released by a host whose clock is a year ahead."""
+    root, source = str(tmp_path), Source.model_validate(SOURCE)
+    night = Night(spark=spark, root=root, shop=source.shop, last_complete_day=date(2026, 6, 1), through_batch=1)
+    ahead = write_release(night, source, datetime(2027, 6, 2, 1, tzinfo=UTC), after=None)
+    for _ in range(2):
+        written = write_release(night, source, datetime(2026, 6, 3, 1, tzinfo=UTC), after=last_release(spark, root))
+        stands = last_release(spark, root)
+        assert stands is not None
+        assert stands["release_id"] == newest_release(root).release_id == written > ahead

@@ -21,11 +21,11 @@ def line(key, day, units, paid):
     return (key, 1, "p1", at, on, on, float(units), paid, units < 0, key, None, None, None, None)
 
 
-def judged(spark, *lines):
+def judged(spark, *lines, earlier=()):
     """``corrects`` and ``rule`` by line."""
     rows = spark.createDataFrame(list(lines), LINE)
     with Kept() as kept:
-        found = corrected(rows, kept, rows.limit(0)).collect()
+        found = corrected(rows, kept, spark.createDataFrame(list(earlier), LINE)).collect()
     return {row["line_key"]: (row["corrects"], row["rule"]) for row in found}
 
 
@@ -44,6 +44,15 @@ def test_a_part_is_taken_from_the_newest_sale_of_which_enough_is_left(spark):
     found = judged(spark, line(1, 1, 5, 3500), line(2, 2, 3, 2100), line(3, 10, -2, -1400), line(4, 11, -2, -1400))
     assert found[3] == (2, None)
     assert found[4] == (1, None)
+
+
+def test_what_is_weighed_comes_back_in_parts(spark):
+    """.3 - .1 is a little less than .2, and 1.2 - .4 less than .8, in binary fractions."""
+    for sold, first, rest in ((0.3, 0.1, 0.2), (1.2, 0.4, 0.8)):
+        found = judged(spark, line(1, 1, sold, 300), line(2, 10, -first, -100), line(3, 11, -rest, -200))
+        assert found[2] == found[3] == (1, None)
+        earlier = [line(1, 1, sold, 300), (*line(2, 10, -first, -100)[:-1], 1)]
+        assert judged(spark, line(3, 11, -rest, -200), earlier=earlier)[3] == (1, None)
 
 
 def test_a_return_of_more_than_was_bought_has_no_sale(spark):

@@ -12,6 +12,7 @@ from pyspark.sql import types as T
 from tests.jobs.market import SOURCE
 
 from tenure.config.source import Source
+from tenure.contracts.control import REPLACED
 from tenure.contracts.landing import ENVELOPE, RAW_CAMPAIGNS, RAW_MEMBERS, RAW_ORDERS, RAW_PRODUCTS, RAW_TOUCHES
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, CAMPAIGNS, MEMBERS, ORDER_LINES, PRODUCTS
 from tenure.contracts.table import Table
@@ -77,8 +78,8 @@ def rules(rows: list[dict[str, Any]], judged: Callable[[Kept, Column], DataFrame
 def test_an_order_line_is_known_on_its_day_at_the_earliest(spark):
     rows = [ORDER | {"order_id": name} | said for name, (said, _) in FATES.items()]
     lines = mapped(spark, RAW_ORDERS, rows)
-    catalogue, before = empty(spark, PRODUCTS), empty(spark, ORDER_LINES)
-    found = rules(rows, lambda kept, newest: silver.orders(lines, kept, MARKET, catalogue, before, newest))
+    catalogue, before, replaced = (empty(spark, table) for table in (PRODUCTS, ORDER_LINES, REPLACED))
+    found = rules(rows, lambda kept, newest: silver.orders(lines, kept, MARKET, catalogue, before, replaced, newest))
     assert dict(zip(FATES, found, strict=True)) == {name: fate for name, (_, fate) in FATES.items()}
 
 
@@ -88,6 +89,27 @@ def test_a_touch_is_known_on_its_day_at_the_earliest(spark):
     campaigns, before = empty(spark, CAMPAIGNS), empty(spark, CAMPAIGN_TOUCHES)
     found = rules(rows, lambda kept, newest: silver.touches(touched, kept, MARKET, campaigns, before, newest))
     assert dict(zip(FATES, found, strict=True)) == {name: fate for name, (_, fate) in FATES.items()}
+
+
+def test_who_is_chosen_for_a_planned_campaign_is_known_to_be_from_when_that_is_told(spark):
+    """And told once more when it has begun, it is the same touch."""
+    rows = [
+        TOUCH | {"member_key": n, "touched_on": None, "arrived_on": day}
+        for n, day in ((1, ARRIVED), (1, FAR), (2, FAR), (3, None))
+    ]
+    touched = mapped(spark, RAW_TOUCHES, rows)
+    begins = date(2026, 4, 5)
+    told = "campaign_id string, starts_on date, known_on date, batch_no int"
+    planned = spark.createDataFrame([("spring", begins, ARRIVED, 0)], told)
+    with Kept() as kept:
+        before = empty(spark, CAMPAIGN_TOUCHES)
+        found = silver.touches(touched, kept, MARKET, planned, before, F.lit(NEWEST)).orderBy("position").collect()
+    assert [(row["rule"], row["day"], row["known_on"]) for row in found] == [
+        (None, ARRIVED, ARRIVED),
+        ("exact_duplicate", begins, FAR),
+        (None, begins, FAR),
+        (None, NEWEST, NEWEST),
+    ]
 
 
 def test_a_member_is_known_on_the_day_of_registration_at_the_earliest(spark):

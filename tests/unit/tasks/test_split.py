@@ -66,3 +66,8 @@ def test_the_salt_stays_out_of_the_manifest_and_of_whatever_shows_a_split():
     split = ByBoth(time=TIME, member=MEMBER)
     assert "a secret" not in str(split.says())
     assert "a secret" not in repr(split)
+
+
+def test_one_draw_of_members_is_told_from_another():
+    drawn = MEMBER.says()["drawn"]
+    assert ByBoth(time=TIME, member=MEMBER).says()["drawn"] == drawn != ByMember(salt="another").says()["drawn"]

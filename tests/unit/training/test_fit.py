@@ -7,6 +7,7 @@ import runpy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,9 +21,12 @@ from tenure.models.scorer import load_scorer
 from tenure.registry.manifest import MANIFEST_FILE, read_manifest
 from tenure.registry.registry import Registry
 from tenure.tasks.churn import CHURN
+from tenure.tasks.split import ByMember
 from tenure.training.data import ExampleReader
+from tenure.training.evaluation import Judged
 from tenure.training.fit import Outcome, fit_task
 from tenure.training.group import Group
+from tenure.training.judge import Champion
 from tenure.training.prepare import prepare
 from tenure.training.settings import FitTask
 
@@ -199,6 +203,22 @@ def test_members_can_be_divided_instead_of_days(shop: VisitingShop):
     }
     assert not members["train"] & members["validation"]
     assert not members["train"] & members["test"]
+
+
+@pytest.mark.parametrize(("drawn_by", "rows"), [("a secret", 3), ("another", 1)], ids=["the same draw", "another draw"])
+def test_who_was_kept_from_the_champion_may_judge_it(drawn_by: str, rows: int):
+    """Of a champion that learnt of members until 4 January: all members of the test where they are the same, the rows
+    of later days where they are not."""
+    learnt_by = {**ByMember(salt="a secret").says(), "learnt_until": "1970-01-05"}
+    scorer = SimpleNamespace(manifest=SimpleNamespace(split=learnt_by))
+    champion = Champion("1", scorer, "", ByMember(salt=drawn_by).says())  # type: ignore[arg-type]
+    keys = np.arange(3)
+    assert champion.may_judge(Judged(keys, np.array([3, 4, 5]), keys % 2.0, keys > 0)).sum() == rows
+
+
+def test_a_part_in_which_all_come_to_the_same_is_refused_before_anything_is_learnt(tmp_path: Path):
+    with pytest.raises(Refused, match=r"all \d+ (validation|test) rows of churn have the same outcome: let the part"):
+        prepare(open_shop(tmp_path, members=3, seed=1).settings())
 
 
 def test_settings_of_another_shop_are_wrong_input(shop: VisitingShop):
