@@ -163,10 +163,12 @@ class Handles:
         return await asyncio.gather(*(self._state(task) for task in self._handles))
 
     async def manifests(self) -> Sequence[Manifest]:
-        said = await asyncio.gather(
-            *(handle.manifest.remote() for handle in self._handles.values()), return_exceptions=True
-        )
+        asked = (self._manifest(task) for task in self._handles)
+        said = await asyncio.gather(*asked, return_exceptions=True)  # one whose process does not answer says nothing
         return [manifest for manifest in said if isinstance(manifest, Manifest)]
+
+    async def _manifest(self, task: str) -> Manifest | Unavailable:
+        return await asyncio.wait_for(self._handles[task].manifest.remote(), STATE_TIMEOUT_S)
 
     async def _answer(self, task: str, question: ChurnQuestion | ItemsQuestion) -> Any:
         try:

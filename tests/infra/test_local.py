@@ -57,6 +57,14 @@ def test_a_server_ends_with_its_block_and_with_what_it_started(stages, tmp_path:
     assert _ends(child, within_s=5)
 
 
+def test_a_server_that_is_not_ready_in_time_is_ended_with_the_end_of_its_log(stages, monkeypatch) -> None:
+    monkeypatch.setattr("stages.READY_WITHIN_S", 1.0)
+    says = "import time; print('looking for the database', flush=True); time.sleep(60)"
+    with pytest.raises(Exception, match=r"server is not ready after 1 s: looking for the database"):  # noqa: SIM117
+        with stages.serving("server", sys.executable, "-c", says, is_ready=lambda: False):
+            raise AssertionError("it was taken to be ready")
+
+
 def _ends(pid: int, within_s: float) -> bool:
     """Whether the process is gone, or waits to be reaped, before the time is over."""
     status = Path(f"/proc/{pid}/status")
@@ -290,6 +298,13 @@ def test_a_path_may_have_blanks(target: str) -> None:
     lines = told.stdout.replace("\\\n", " ").splitlines()
     words = [word for line in lines for word in shlex.split(line)]
     assert set(given.values() if target == "demo" else ["my work"]) <= set(words)
+
+
+def test_what_the_first_load_is_may_be_said_to_make() -> None:
+    told = subprocess.run(
+        ["make", "-n", "demo", "HISTORICAL=true"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "--historical true" in told.stdout
 
 
 def test_what_a_client_of_ray_reads_may_lie_below_a_path_with_blanks(monkeypatch, tmp_path: Path) -> None:

@@ -162,6 +162,26 @@ def test_a_spoilt_champion_leaves_the_one_before_in_service(shop: CornerShop, se
     assert service.churn("m1")
 
 
+def test_a_replica_that_dies_takes_no_other_model_with_it(shop: CornerShop, service: Service) -> None:
+    """Until it is started again: a 503 with a sentence, never a 500; the other model answers all along."""
+    replicas = [actor for actor in ray.util.list_named_actors(all_namespaces=True) if "#Churn#" in actor["name"]]
+    for replica in replicas:
+        ray.kill(ray.get_actor(**replica), no_restart=True)
+    assert replicas
+    seen: set[int] = set()
+    deadline = time.monotonic() + PATIENCE_S
+    while 200 not in seen and time.monotonic() < deadline:
+        items = service.client.post("/v1/recommendations:predict", json={"member_ids": ["m1"]})
+        assert items.status_code == 200, items.text
+        described = service.client.get("/v1/models")
+        assert "recommender" in {model["task"] for model in described.json()["models"]}
+        assert service.client.get("/readyz").json()["models"].keys() == {"churn", "recommender"}
+        churn = service.client.post("/v1/churn:predict", json={"member_ids": ["m1"]})
+        assert churn.status_code == 200 or "being started again" in churn.json()["error"]["message"], churn.text
+        seen.add(churn.status_code)
+    assert seen in ({200}, {200, 503})
+
+
 def test_no_log_and_no_audit_line_holds_an_id(shop: CornerShop, service: Service) -> None:
     import ray
 
