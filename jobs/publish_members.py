@@ -15,8 +15,11 @@ from pydantic import Field
 from tenure.config.command import command
 from tenure.config.env import Env
 from tenure.config.settings import Settings
+from tenure.errors import WrongInput
 from tenure.lake.release import release
 from tenure.lake.runs import job_run
+from tenure.privacy.pseudonyms import told_apart
+from tenure.privacy.secrets import MEMBER_KEY, read_secret
 from tenure.serving.publishing import publish
 from tenure.serving.store import MemberStore
 
@@ -34,9 +37,18 @@ def run(config: PublishMembers) -> None:
     env = config.env
     chosen = release(env.lake_root, config.release_id, env.storage_options)  # before the run: no lake, no row
     with job_run(env.lake_root, "publish_members", env.storage_options) as job:
-        folder = publish(chosen, env.store_folder, max_events=config.max_events, keep=config.keep)
+        keyed_by = _keyed_by(env)
+        folder = publish(chosen, env.store_folder, max_events=config.max_events, keep=config.keep, keyed_by=keyed_by)
         members = MemberStore(folder).label.members
         job.read["member_features"] = job.wrote["store/members"] = members
+
+
+def _keyed_by(env: Env) -> str | None:
+    """What tells the lake's secret, where this host has it; members can be published without."""
+    try:
+        return told_apart(read_secret(MEMBER_KEY, env.secrets_folder).encode())
+    except WrongInput:
+        return None
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ class Alone:
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         self.folder = folder
         self.device = torch.device(device)
+        self.saves = 0
 
     @contextmanager
     def latest(self) -> Iterator[Path | None]:
@@ -30,6 +31,7 @@ class Alone:
     def save(self, metrics: dict[str, Any], write: Write | None) -> None:
         if write is None:
             return
+        self.saves += 1
         part = self.folder / "checkpoint.part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import os
 import signal
 import sys
 import time
@@ -40,6 +41,7 @@ from tenure.simulation.simulate import simulated
 
 SIZES = {"full": "", "smoke": "_smoke"}  # which of conf/train/*.yaml
 SETUP = Path("var/logs/setup.json")
+LOCK = "in_use.lock"  # infra/local/serve.sh takes it, too
 HTTP_PORT = 8000  # Serve's own, on loopback; another one where it is taken
 
 
@@ -133,13 +135,14 @@ def run(demo: Demo) -> None:
 
 @contextmanager
 def ray(stages: Stages, work: Path) -> Iterator[None]:
-    """A Ray cluster while the block runs, known to the commands in it."""
+    """A Ray cluster while the block runs, known to the commands in it; one that ran before goes on after it."""
     try:
+        stages.environment[ray_cluster.OWNER] = str(os.getpid())
         stages.run("ray", "python", "infra/local/ray_cluster.py", "start", "--work", str(work))
         stages.environment |= ray_cluster.client_of(work)
         yield
     finally:
-        ray_cluster.stop(work)
+        ray_cluster.stop(work, owner=os.getpid())
 
 
 def is_ready(url: str) -> bool:
@@ -153,17 +156,19 @@ def is_ready(url: str) -> bool:
 
 @contextmanager
 def alone(work: Path) -> Iterator[None]:
-    """One demo at a time in a folder.
+    """One demo or service at a time in a folder.
 
     Raises:
         Busy: if another one is under way there.
     """
     work.mkdir(parents=True, exist_ok=True)
-    with (work / "demo.lock").open("w") as lock:
+    with (work / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise Busy(f"another demo is under way in {work}; wait for it, or name another WORK") from None
+            raise Busy(
+                f"a demo or a service (make serve) is under way in {work}; wait for it or end it, or name another WORK"
+            ) from None
         yield
 
 
@@ -244,7 +249,8 @@ def check_same_shop(demo: Demo) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends then, too
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # so that what was started ends then, too
+        signal.signal(ending, lambda *_: sys.exit(1))
     asked = parsed()
     try:
         demo = planned(asked)

@@ -4,6 +4,9 @@ python infra/local/ray_cluster.py start --work var/demo
 . var/demo/ray/client.sh                      # ray and serve now find the cluster and its token
 ray job list
 python infra/local/ray_cluster.py stop --work var/demo
+
+A cluster stays until it is stopped. One that was started for a process (TENURE_RAY_OWNER, its number) is stopped for no
+other, and ended by the next start where that process is gone.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from tenure.errors import Busy, Refused, TenureError
 from tenure.ports import free_port
 from tenure.privacy.secrets import make_secret
 
+OWNER = "TENURE_RAY_OWNER"
 DASHBOARD_PORT = 8265  # Ray's own; another one where it is taken
 STARTS_WITHIN_S = 180
 NODE_STARTS_WITHIN_S = 120  # less than that, so that Ray itself says what its node waited for
@@ -36,8 +40,14 @@ ENDS_GENTLY_WITHIN_S = 3
 STOPS_WITHIN_S = 20
 
 
-def start(work: Path, *, cpus: float, object_store_mb: int) -> Mapping[str, str]:
+def start(work: Path, *, cpus: float, object_store_mb: int, owner: int | None = None) -> Mapping[str, str]:
     """Starts a head node whose files and token lie below ``work``; what a client's environment must say is returned.
+
+    A cluster that runs there already is taken, unless the process that it was started for is gone: what such a one left
+    behind is ended.
+
+    Args:
+        owner: the process that it is started for, and that stops it; none for one that stays.
 
     Raises:
         Refused: if it does not come up; the end of its log is in the message.
@@ -48,7 +58,7 @@ def start(work: Path, *, cpus: float, object_store_mb: int) -> Mapping[str, str]
     make_secret("ray_token", work / "secrets")
     for left in reversed(range(TRIES)):
         try:
-            return _start_once(work, cpus=cpus, object_store_mb=object_store_mb)
+            return _start_once(work, cpus=cpus, object_store_mb=object_store_mb, owner=owner)
         except Refused as refused:
             if not left:
                 raise
@@ -56,7 +66,7 @@ def start(work: Path, *, cpus: float, object_store_mb: int) -> Mapping[str, str]
     raise AssertionError("every try returns or raises")
 
 
-def _start_once(work: Path, *, cpus: float, object_store_mb: int) -> Mapping[str, str]:
+def _start_once(work: Path, *, cpus: float, object_store_mb: int, owner: int | None) -> Mapping[str, str]:
     # Ray's sockets lie below its folder, and a socket's path has 107 characters at most.
     session = tempfile.mkdtemp(prefix="tenure-ray-")
     gcs, dashboard = free_port(), free_port(DASHBOARD_PORT)
@@ -80,7 +90,8 @@ def _start_once(work: Path, *, cpus: float, object_store_mb: int) -> Mapping[str
         head = subprocess.Popen(
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_head_environment(client), process_group=0
         )
-    state = {"pid": head.pid, "born": _born(head.pid), "session": session, "client": client}
+    of_owner = {"pid": owner, "born": _born(owner)} if owner else None
+    state = {"pid": head.pid, "born": _born(head.pid), "owner": of_owner, "session": session, "client": client}
     (work / "ray" / "cluster.json").write_text(json.dumps(state, indent=1))
     (work / "ray" / "client.sh").write_text(exports(client))
     try:
@@ -101,12 +112,18 @@ def client_of(work: Path) -> Mapping[str, str]:
     return json.loads((work / "ray" / "cluster.json").read_text())["client"]
 
 
-def stop(work: Path) -> bool:
-    """Ends every process of the cluster below ``work``, and no other; whether there was one."""
+def stop(work: Path, owner: int | None = None) -> bool:
+    """Ends every process of the cluster below ``work``, and no other; whether there was one.
+
+    Args:
+        owner: ends it only if it was started for this process.
+    """
     state = work / "ray" / "cluster.json"
     if not state.exists():
         return False
     cluster = json.loads(state.read_text())
+    if owner is not None and (cluster["owner"] or {}).get("pid") != owner:
+        return False
     began = time.monotonic()
     while processes := _processes(cluster):
         waited = time.monotonic() - began
@@ -122,12 +139,14 @@ def stop(work: Path) -> bool:
 
 
 def _running(work: Path) -> dict | None:
-    """What ``start`` wrote, where that cluster still answers; what is left of one that does not is cleared away."""
+    """What ``start`` wrote, where that cluster still answers and has not outlived its owner; what is left of any other
+    is cleared away."""
     state = work / "ray" / "cluster.json"
     if not state.exists():
         return None
     cluster = json.loads(state.read_text())
-    if _answers(cluster["client"]):
+    owner = cluster["owner"]
+    if (owner is None or _born(owner["pid"]) == owner["born"]) and _answers(cluster["client"]):
         return cluster
     stop(work)
     return None
@@ -207,11 +226,13 @@ def main() -> None:
     parser.add_argument("--cpus", type=float, default=2 * (os.cpu_count() or 1), help="CPUs that Ray may give away")
     parser.add_argument("--object-store-mb", type=int, default=1000, help="shared memory for objects")
     arguments = parser.parse_args()
+    owner = int(os.environ[OWNER]) if OWNER in os.environ else None
     try:
         if arguments.action == "stop":
-            print("Ray is stopped" if stop(arguments.work) else f"no Ray cluster in {arguments.work}")
+            stopped = stop(arguments.work, owner=owner)
+            print("Ray is stopped" if stopped else f"no Ray cluster to stop in {arguments.work}")
             return
-        client = start(arguments.work, cpus=arguments.cpus, object_store_mb=arguments.object_store_mb)
+        client = start(arguments.work, cpus=arguments.cpus, object_store_mb=arguments.object_store_mb, owner=owner)
     except TenureError as error:
         print(f"ray_cluster.py: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -14,8 +14,16 @@ if [[ ! -f $work/store/CURRENT ]]; then
     exit 2
 fi
 
+# Not for what is started here, which may outlive this script.
+exec 9> "$work/in_use.lock"
+if ! flock --nonblock 9; then
+    echo "a demo or a service (make serve) is under way in $work; wait for it or end it, or name another WORK" >&2
+    exit 4
+fi
+
+export TENURE_RAY_OWNER=$$
 finish() {
-    trap '' INT TERM
+    trap '' INT TERM HUP
     if [[ -n $serving ]] && kill -INT "$serving" 2>/dev/null; then
         for _ in {1..75}; do
             kill -0 "$serving" 2>/dev/null || break
@@ -28,17 +36,18 @@ finish() {
     python infra/local/ray_cluster.py stop --work "$work"
 }
 trap finish EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-python infra/local/ray_cluster.py start --work "$work"
+python infra/local/ray_cluster.py start --work "$work" 9>&-
 . "$work/ray/client.sh"
 if [[ $port != 8000 ]]; then # Serve's own, on loopback
-    serve start --http-host 127.0.0.1 --http-port "$port"
+    serve start --http-host 127.0.0.1 --http-port "$port" 9>&-
 fi
 # In the background, for bash hears a signal only while it waits, not while it runs something; as a job of its own, for
 # else it would not hear of Ctrl-C.
 set -m
-serve run ray_apps.serve.members:build config=conf/serve/members.yaml env.work="$work" &
+serve run ray_apps.serve.members:build config=conf/serve/members.yaml env.work="$work" 9>&- &
 serving=$!
 wait "$serving"

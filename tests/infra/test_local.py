@@ -85,17 +85,23 @@ def test_the_demo_says_which_source_is_missing(tmp_path: Path) -> None:
     assert "SOURCE=conf/sources/none.yaml is no file" in told.stderr
 
 
-def test_a_second_demo_in_the_same_folder_waits_its_turn(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command", [[sys.executable, "demo.py", "--work"], ["bash", "serve.sh"]], ids=["demo", "serve"]
+)
+def test_who_comes_second_to_a_folder_waits_its_turn(tmp_path: Path, command: list[str]) -> None:
     import fcntl
 
-    with (tmp_path / "demo.lock").open("w") as lock:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/CURRENT").write_text("published")
+    program, script, *rest = command
+    with (tmp_path / "in_use.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         told = subprocess.run(
-            [sys.executable, str(LOCAL / "demo.py"), "--work", str(tmp_path)],
+            [program, str(LOCAL / script), *rest, str(tmp_path)],
             capture_output=True, text=True, cwd=ROOT, check=False,
         )  # fmt: skip
     assert told.returncode == 4
-    assert "another demo is under way" in told.stderr
+    assert "a demo or a service (make serve) is under way" in told.stderr
 
 
 def test_serving_a_folder_in_which_nothing_is_published_says_what_to_do_and_starts_nothing(tmp_path: Path) -> None:
@@ -347,15 +353,41 @@ def test_a_process_that_got_the_number_of_a_cluster_long_gone_lives_on(monkeypat
     import ray_cluster
 
     with subprocess.Popen(["sleep", "60"], process_group=0) as stranger:
-        state = {"pid": stranger.pid, "born": "another boot 4711", "session": str(tmp_path / "session"), "client": {}}
+        state = {
+            "pid": stranger.pid,
+            "born": "another boot 4711",
+            "owner": None,
+            "session": str(tmp_path / "session"),
+            "client": {},
+        }
         (tmp_path / "ray").mkdir()
         (tmp_path / "ray/cluster.json").write_text(json.dumps(state))
         assert ray_cluster.stop(tmp_path)
         assert stranger.poll() is None
         state["born"] = ray_cluster._born(stranger.pid)
         (tmp_path / "ray/cluster.json").write_text(json.dumps(state))
+        assert not ray_cluster.stop(tmp_path, owner=os.getpid())
         assert ray_cluster.stop(tmp_path)
         assert stranger.wait() == -signal.SIGTERM
+
+
+def test_a_cluster_does_not_outlive_whom_it_was_started_for(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(LOCAL))
+    import ray_cluster
+
+    monkeypatch.setattr(ray_cluster, "_answers", lambda client: True)
+    (tmp_path / "ray").mkdir()
+    state = {"session": str(tmp_path / "session"), "client": {}}
+    with subprocess.Popen(["sleep", "60"], process_group=0) as head, subprocess.Popen(["sleep", "60"]) as demo:
+        for process, name in ((head, "head"), (demo, "owner")):
+            told = {"pid": process.pid, "born": ray_cluster._born(process.pid)}
+            state |= told if name == "head" else {"owner": told}
+        (tmp_path / "ray/cluster.json").write_text(json.dumps(state))
+        assert ray_cluster._running(tmp_path) == state
+        demo.kill()
+        demo.wait()
+        assert ray_cluster._running(tmp_path) is None
+        assert head.wait() == -signal.SIGTERM
 
 
 @pytest.mark.long

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,14 @@ class DiesOnce:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.group, name)
+
+    @contextmanager
+    def latest(self) -> Iterator[Path | None]:
+        """Notes in the marker where the second life begins."""
+        with self.group.latest() as folder:
+            if self.group.rank == 1 and self.marker.exists():
+                self.marker.write_text("from a checkpoint" if folder else "from the beginning")
+            yield folder
 
     def save(self, metrics: dict[str, Any], write: Write | None) -> None:
         self.saves += 1

@@ -74,7 +74,7 @@ def test_a_killed_worker_changes_nothing_but_the_time(release: Release, undistur
         Worker.of(CONFIG, release, DiesOnce(group, marker, at_save=5)).fit()
 
     again = fitted(work, tmp_path, TWO)
-    assert marker.exists()
+    assert marker.read_text() == "from a checkpoint"
     assert_same(again, undisturbed)
 
 

@@ -59,7 +59,7 @@ def test_a_worker_killed_in_an_epoch_changes_neither_what_is_consumed_nor_how_go
 ) -> None:
     _, undisturbed = fitted(plan, shop, TWO)
     _, again = fitted(plan, shop, TWO, marker=tmp_path / "killed")
-    assert (tmp_path / "killed").exists()
+    assert (tmp_path / "killed").read_text() == "from a checkpoint"
     assert again.consumed == undisturbed.consumed
     assert len(set(again.consumed)) == 2  # each worker its own rows
     assert again.examples == undisturbed.examples

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from tenure.errors import Busy
 from tenure.registry.manifest import Gate, Manifest
 from tenure.registry.registry import Registry
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MODEL = "model"
+MODEL: Final = "model"
+CHAMPION: Final = "champion"
 ROUNDING = 1e-9  # of a metric: sums over the same rows in another order are equal
 
 
@@ -44,6 +46,7 @@ def decide(
     not_worse_than: Sequence[Difference] = (),
     holds: Mapping[str, bool] | None = None,
     notes: Sequence[str] = (),
+    stays: str | None = None,
 ) -> Gate:
     """The verdict on a model.
 
@@ -55,13 +58,14 @@ def decide(
             little worse than the one before, would lead downhill.
         holds: further conditions, each as a sentence, with whether it holds.
         notes: what else is to be known of the verdict, as that the champion could not be asked; decides nothing.
+        stays: why whoever answers now goes on, as it could be asked about other rows, though not about these.
     """
     judged = [(d.low > 0, d.says("better" if d.low > 0 else "not shown to be better")) for d in beats]
     judged += [(_is_not_worse(d), d.says(_against_who_answers(d))) for d in not_worse_than]
     judged += [(ok, f"{condition}: {'yes' if ok else 'no'}") for condition, ok in (holds or {}).items()]
-    passed = all(ok for ok, _ in judged)
-    reasons = (*(says for _, says in judged), *notes)
-    return Gate(passed=passed, champion=MODEL if passed else baseline, reasons=reasons)
+    passed = all(ok for ok, _ in judged) and stays is None
+    reasons = (*(says for _, says in judged), *notes, *((stays,) if stays else ()))
+    return Gate(passed=passed, champion=MODEL if passed else CHAMPION if stays else baseline, reasons=reasons)
 
 
 def _is_not_worse(difference: Difference) -> bool:
@@ -88,6 +92,14 @@ def not_compared(version: str, why: str) -> str:
     return f"the champion (version {version}) is not compared: {why}"
 
 
+def cannot_be_met(version: str, why: str) -> str:
+    """Why a champion goes on that could not be asked about the rows of this test."""
+    return (
+        f"the champion (version {version}) goes on: {why}, so nobody can say who is better; judge on later days, or "
+        "set the alias yourself"
+    )
+
+
 def announce(task: str, gate: Gate) -> None:
     """The verdict with its reasons, for whoever watches the training."""
     for reason in gate.reasons:
@@ -95,8 +107,20 @@ def announce(task: str, gate: Gate) -> None:
     log.info("%s gate: %s; from now on %s answers", task, "passed" if gate.passed else "not passed", gate.champion)
 
 
-def promote(registry: Registry, task: str, *, candidate: str, champion: str) -> None:
-    """``candidate`` is the model just trained; ``champion`` the version that answers: its own, or a baseline's."""
-    registry.set_alias(task, "champion", champion)
+def promote(registry: Registry, task: str, *, candidate: str, champion: str, before: str | None) -> None:
+    """``candidate`` is the model just trained; ``champion`` the version that answers: its own, or a baseline's.
+
+    Args:
+        before: the champion that took part in the verdict.
+
+    Raises:
+        Busy: if another one answers by now, which the model has not met.
+    """
+    try:
+        registry.set_alias(task, "champion", champion, before=before)
+    except Busy as busy:
+        raise Busy(
+            f"{busy}; version {candidate}, which was just trained, has not met it: run this training again"
+        ) from None
     # Last: an equal training is not run again once its candidate stands (ADR 15), so all must be done by then.
     registry.set_alias(task, "candidate", candidate)

@@ -90,15 +90,21 @@ class Registry:
         )
         return str(version.version)
 
-    def set_alias(self, task: str, alias: Alias, version: str) -> None:
+    def set_alias(self, task: str, alias: Alias, version: str, *, before: str | Literal[False] | None = False) -> None:
         """From now on ``alias`` means ``version``.
+
+        Args:
+            before: what it must mean until then, None for nothing; False where that is all the same.
 
         Raises:
             WrongInput: if there is no such version.
+            Busy: if ``alias`` means another version than ``before`` by now.
         """
         if version not in self.versions(task):
             raise WrongInput(f"the registry {self.root} holds no version {version} of {task}")
         with self._alone():
+            if before is not False and (now := self.version(task, alias)) != before:
+                raise Busy(f"version {now} became the {alias} of {task} meanwhile")
             self._client.set_registered_model_alias(task, alias, version)
 
     def version(self, task: str, alias: Alias) -> str | None:

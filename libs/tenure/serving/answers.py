@@ -125,6 +125,7 @@ class ModelState(Answer):
 
 class Readiness(Answer):
     is_ready: bool
+    says: str = Field(default="", description="what keeps all models from answering, where something does")
     models: dict[str, ModelState]
 
 

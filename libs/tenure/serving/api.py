@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from importlib.metadata import version
@@ -17,7 +18,8 @@ from starlette.exceptions import HTTPException
 
 from tenure.contracts.requests import CHURN_REQUEST, MEMBER_ID_LENGTH, RECOMMENDATIONS_REQUEST
 from tenure.errors import WrongInput
-from tenure.privacy.pseudonyms import member_key
+from tenure.privacy.pseudonyms import member_key, told_apart
+from tenure.privacy.secrets import MEMBER_KEY
 from tenure.registry.manifest import Description, Manifest
 from tenure.serving import answers
 from tenure.serving.access import Callers
@@ -77,6 +79,7 @@ class Questions:
 
     def __init__(self, models: Models, store: CurrentStore, secret: bytes, personal: Sequence[str] = ()) -> None:
         self._models, self._store, self._secret, self._personal = models, store, secret, personal
+        self._keyed_by = told_apart(secret)
 
     async def churn(self, member_ids: Sequence[str], noted: dict[str, Any]) -> answers.ChurnAnswer:
         noted.update(members=len(member_ids))
@@ -126,13 +129,30 @@ class Questions:
 
     async def readiness(self) -> answers.Readiness:
         states = {state.task: answers.ModelState(**vars(state)) for state in await self._models.states()}
-        return answers.Readiness(is_ready=all(state.is_ready for state in states.values()), models=states)
+        says = self._says_of_the_secret() or ""
+        is_ready = not says and all(state.is_ready for state in states.values())
+        return answers.Readiness(is_ready=is_ready, says=says, models=states)
 
     async def manifests(self) -> Sequence[Manifest]:
         return await self._models.manifests()
 
     def _keys(self, member_ids: Sequence[str]) -> np.ndarray:
+        if says := self._says_of_the_secret():
+            raise _Failed(503, "wrong_secret", says)
         return np.array([member_key(member_id, self._secret) for member_id in member_ids], dtype=np.int64)
+
+    def _says_of_the_secret(self) -> str | None:
+        """Why nobody would be known under the secret that this service has."""
+        try:
+            keyed_by = self._store.get().label.keyed_by
+        except WrongInput:
+            return None  # what is published, if anything, says so itself
+        if keyed_by in (None, self._keyed_by):
+            return None
+        return (
+            f"the secret {MEMBER_KEY} of this service is not the one that the published members' keys were made with: "
+            "give it that one and start it again"
+        )
 
     def _published(self) -> MemberStore:
         try:
@@ -183,7 +203,14 @@ def _refuse_one_unknown(member_ids: Sequence[str], all_known: bool, by: By) -> N
 def _churn_of(by: By, member_id: str, is_known: bool, score: float, is_active: bool) -> answers.MemberChurn:
     if not is_known:
         return answers.MemberChurn(member_id=member_id, error=_unknown(member_id, by.release_id))
+    if not math.isfinite(score):
+        problem = answers.Problem(code="no_score", message=_no_number(by))
+        return answers.MemberChurn(member_id=member_id, error=problem)
     return answers.MemberChurn(member_id=member_id, score=float(score), is_active=bool(is_active))
+
+
+def _no_number(by: By) -> str:
+    return f"{by.model} gives no number for this member; train it again"
 
 
 def _items_of(by: By, member_id: str, items: list[dict[str, Any]] | None) -> answers.MemberItems:
@@ -193,7 +220,7 @@ def _items_of(by: By, member_id: str, items: list[dict[str, Any]] | None) -> ans
 
 
 def _churn_part(said: Scores | Unavailable) -> answers.ChurnPart | None:
-    if isinstance(said, Unavailable) or not said.is_known[0]:
+    if isinstance(said, Unavailable) or not said.is_known[0] or not math.isfinite(said.scores[0]):
         return None
     score, is_active = float(said.scores[0]), bool(said.is_active[0])
     return answers.ChurnPart(**_by(said.by), score=score, is_active=is_active, horizon_days=said.by.horizon_days)
@@ -211,7 +238,8 @@ def _why_missing(said: Scores | Items | Unavailable, published: str) -> str | No
         return said.says
     is_known = said.is_known[0] if isinstance(said, Scores) else said.items[0] is not None
     if is_known:
-        return None
+        is_no_number = isinstance(said, Scores) and not math.isfinite(said.scores[0])
+        return _no_number(said.by) if is_no_number else None
     # A model keeps the members that it fits: after a change of the contract those of an older release.
     return (
         f"{said.by.model} answers for release {said.by.release_id}, which does not know this member; "

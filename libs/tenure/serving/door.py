@@ -25,10 +25,6 @@ def failure(code: str, message: str, request_id: str, field: str | None = None) 
     return json.dumps({"error": problem, "request_id": request_id}).encode("ascii")
 
 
-class _TooLarge(Exception):
-    pass
-
-
 class Door:
     """ASGI middleware. What a route wants in its audit line it puts into ``request.state.audit``.
 
@@ -55,7 +51,7 @@ class _Visit:
         self._request_id = uuid4().hex
         self._started = time.perf_counter()
         self._status = 500  # unless an answer begins
-        self._body_bytes = 0
+        self._body_bytes, self._is_too_large = 0, False
         self._caller: Caller | None = None
         self._noted: dict[str, Any] = {}
         scope.setdefault("state", {}).update(request_id=self._request_id, audit=self._noted)
@@ -63,9 +59,9 @@ class _Visit:
     async def go(self) -> None:
         try:
             if await self._may_enter():
-                await self._door._app(self._scope, self._receive_some, self._send_marked)
-        except _TooLarge:
-            await self._refuse(413, "too_large", f"a request body may hold {MAX_BODY_BYTES} bytes")
+                await self._door._app(self._scope, self._receive_some, self._send_unless_too_large)
+            if self._is_too_large:
+                await self._refuse(413, "too_large", f"a request body may hold {MAX_BODY_BYTES} bytes")
         finally:
             self._door._audit.write(self._entry())
 
@@ -82,7 +78,7 @@ class _Visit:
         elif not self._caller.may(role):
             await self._refuse(403, "role_missing", f"the token of {self._caller.name} lacks the role {role.value!r}")
         elif _says_too_large(headers):
-            raise _TooLarge
+            self._is_too_large = True
         else:
             return True
         return False
@@ -90,9 +86,15 @@ class _Visit:
     async def _receive_some(self) -> Message:
         message = await self._receive()
         self._body_bytes += len(message.get("body", b""))
-        if self._body_bytes > MAX_BODY_BYTES:
-            raise _TooLarge
+        if self._body_bytes > MAX_BODY_BYTES:  # of a body whose length was not said
+            self._is_too_large = True
+            return {"type": "http.request", "body": b"", "more_body": False}
         return message
+
+    async def _send_unless_too_large(self, message: Message) -> None:
+        """What the application makes of a body that was cut off is nobody's answer."""
+        if not self._is_too_large:
+            await self._send_marked(message)
 
     async def _send_marked(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +22,7 @@ from tenure.registry.gate import MODEL
 from tenure.registry.manifest import Manifest, read_manifest
 from tenure.registry.registry import Registry
 from tenure.serving.point_in_time import Purchases, in_catalogue
-from tenure.serving.store import MemberStore, current_folder
+from tenure.serving.store import MemberStore, current_folder, folders_before
 
 # Models are imported where one is loaded: torch and transformers cost seconds and hundreds of megabytes, and neither
 # the ingress nor a driver needs them, nor the recommender's process the latter.
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WARM_UP_MEMBERS = 2
+REFUSED_FOR_S = 60.0
 
 
 class Loaded(ABC):
@@ -87,7 +91,7 @@ class LoadedChurn(Loaded):
         return self.scorer.score(self.store.rows(member_keys))
 
     def warm_up(self) -> None:
-        self.score(self.store.some_members(WARM_UP_MEMBERS))
+        _refuse_no_numbers(self.score(self.store.some_members(WARM_UP_MEMBERS)))
 
 
 class LoadedRecommender(Loaded):
@@ -119,7 +123,8 @@ class LoadedRecommender(Loaded):
         return {"product_id": product["product_id"], "name": name, "category": product["category"]}
 
     def warm_up(self) -> None:
-        self.recommend(self.store.some_members(WARM_UP_MEMBERS), 1, include_bought=False)
+        items, scores = self.recommend(self.store.some_members(WARM_UP_MEMBERS), 1, include_bought=False)
+        _refuse_no_numbers(scores[items >= 0])
 
     def _histories(self, purchases: Purchases) -> Histories:
         return in_items(purchases, self._places)
@@ -133,6 +138,11 @@ class LoadedRecommender(Loaded):
     def _rows(self) -> np.ndarray:
         """(items of the model,) their rows in the store's catalogue, -1 for what is not in it."""
         return in_catalogue(pa.array(self.recommender.product_ids, pa.string()), self.store.product_ids)
+
+
+def _refuse_no_numbers(scores: np.ndarray) -> None:
+    if not np.isfinite(scores).all():
+        raise Refused("what it says of some members is no number; train it again")
 
 
 def in_items(purchases: Purchases, places: np.ndarray) -> Histories:
@@ -192,6 +202,7 @@ class InService(Generic[L]):
         self._loaded: L | None = None
         self._champion: str | None = None
         self._says = ""
+        self._refused: dict[tuple[str, Path], tuple[float, str]] = {}
         self._one_at_a_time = Lock()
 
     def look_again(self) -> None:
@@ -211,11 +222,23 @@ class InService(Generic[L]):
                 raise no_champion(self._registry_root, self._kind.task)
             if self._is_loaded(self._champion, folder):
                 return ""
-            return self._load_best(registry, MemberStore(folder), self._champion)
+            says = self._load_best(registry, MemberStore(folder), self._champion)
+            if self._loaded is None:
+                self._go_back(registry, self._champion, folder)
+            return says
         except TenureError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001  a registry that is down must not stop what answers
             return f"the registry {self._registry_root} does not answer: {_first_line(error)}"
+
+    def _go_back(self, registry: Registry, champion: str, current: Path) -> None:
+        """A process that just began answers as those do that have run for long: where no model fits what is published
+        now, for the members that were published before."""
+        for folder in folders_before(self._store_root, current):
+            with suppress(TenureError):
+                self._load_best(registry, MemberStore(folder), champion)
+            if self._loaded is not None:
+                break
 
     def _load_best(self, registry: Registry, store: MemberStore, champion: str) -> str:
         """Puts the champion in service, or the newest version before it that fits; what did not is told."""
@@ -223,13 +246,22 @@ class InService(Generic[L]):
         for version in champion_and_before(registry, self._kind.task, champion):
             if self._is_loaded(version, store.folder):
                 break
-            try:
-                self._loaded = self._fitting(registry, version, store)
-                log.info("%s answers for release %s", self._loaded.name, store.label.release_id)
-                break
-            except TenureError as error:
-                refusals.append(f"version {version} is not loaded: {error}")
+            if (refused := self._refused_lately(version, store.folder)) is None:
+                try:
+                    self._loaded = self._fitting(registry, version, store)
+                    log.info("%s answers for release %s", self._loaded.name, store.label.release_id)
+                    break
+                except TenureError as error:
+                    refused = f"version {version} is not loaded: {error}"
+                    self._refused[version, store.folder] = time.monotonic(), refused
+            refusals.append(refused)
         return "; ".join(refusals)
+
+    def _refused_lately(self, version: str, folder: Path) -> str | None:
+        """Why a version was refused within the last minute: what was spoilt may have been put right since, but to load
+        it again at every look would take from what answers."""
+        at, refused = self._refused.get((version, folder), (-math.inf, ""))
+        return refused if time.monotonic() - at < REFUSED_FOR_S else None
 
     def _fitting(self, registry: Registry, version: str, store: MemberStore) -> L:
         try:

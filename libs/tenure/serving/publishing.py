@@ -20,18 +20,22 @@ from tenure.errors import Busy
 from tenure.lake.release import Release
 from tenure.lake.schema import arrow
 from tenure.serving.point_in_time import Bucket, in_catalogue, read_bucket, read_catalogue
-from tenure.serving.store import LABEL_FILE, POINTER, Label
+from tenure.serving.store import LABEL_FILE, POINTER, Label, published_folders
 
 log = logging.getLogger(__name__)
 
 
-def publish(release: Release, root: str | Path, *, max_events: int = 64, keep: int = 2) -> Path:
+def publish(
+    release: Release, root: str | Path, *, max_events: int = 64, keep: int = 2, keyed_by: str | None = None
+) -> Path:
     """The members of ``release`` as a new store below ``root``, which is the current one from then on.
 
     Holds one bucket and the catalogue in memory. A rerun writes the same again beside it and switches over.
 
     Args:
         max_events: newest events kept of each member; as many as the models read.
+        keyed_by: what tells the secret of the member keys (``pseudonyms.told_apart``): a service that has another one
+            says so then, instead of knowing nobody.
         keep: how many published stores stay on disk. A reader of an older one keeps its mapped pages.
 
     Raises:
@@ -44,7 +48,7 @@ def publish(release: Release, root: str | Path, *, max_events: int = 64, keep: i
             shutil.rmtree(left_over)
         writing = root / f".writing-{uuid4().hex[:8]}"
         writing.mkdir()
-        label = _write(release, writing, max_events)
+        label = _write(release, writing, max_events, keyed_by)
         folder = root / f"{release.release_id}-{uuid4().hex[:8]}"
         writing.rename(folder)
         _point_to(root, folder)
@@ -53,7 +57,7 @@ def publish(release: Release, root: str | Path, *, max_events: int = 64, keep: i
     return folder
 
 
-def _write(release: Release, folder: Path, max_events: int) -> Label:
+def _write(release: Release, folder: Path, max_events: int, keyed_by: str | None) -> Label:
     catalogue = _Catalogue(read_catalogue(release))
     members = 0
     with (
@@ -69,7 +73,7 @@ def _write(release: Release, folder: Path, max_events: int) -> Label:
             members += len(bucket.rows)
     with _file(folder, STORE_PRODUCTS) as products_file:
         products_file.write_batch(_batch(catalogue.rows, STORE_PRODUCTS))
-    return _write_label(release, folder, max_events, members)
+    return _write_label(release, folder, max_events, members, keyed_by)
 
 
 def _members(bucket: Bucket, release: Release) -> pa.RecordBatch:
@@ -129,7 +133,7 @@ def _batch(rows: pa.Table, table: Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _write_label(release: Release, folder: Path, max_events: int, members: int) -> Label:
+def _write_label(release: Release, folder: Path, max_events: int, members: int, keyed_by: str | None) -> Label:
     label = Label(
         release_id=release.release_id,
         source=release.source,
@@ -138,6 +142,7 @@ def _write_label(release: Release, folder: Path, max_events: int, members: int) 
         shop=release.shop,
         max_events=max_events,
         members=members,
+        keyed_by=keyed_by,
         bytes={path.stem: path.stat().st_size for path in sorted(folder.glob("*.arrow"))},
     )
     (folder / LABEL_FILE).write_text(label.to_json(), encoding="utf-8")
@@ -151,8 +156,7 @@ def _point_to(root: Path, folder: Path) -> None:
 
 
 def _forget_old(root: Path, keep: int) -> None:
-    stores = sorted((path.parent for path in root.glob(f"*/{LABEL_FILE}")), key=lambda path: path.stat().st_mtime_ns)
-    for old in stores[: -max(keep, 1)]:
+    for old in published_folders(root)[: -max(keep, 1)]:
         shutil.rmtree(old)
 
 

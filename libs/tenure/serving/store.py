@@ -51,6 +51,7 @@ class Label:
     max_events: int
     members: int
     bytes: dict[str, int]
+    keyed_by: str | None = None  # tells one secret of the member keys from another; None where none was at hand
 
     def to_json(self) -> str:
         values = {**asdict(self), "as_of": self.as_of.isoformat(), "shop": json.loads(shop_to_json(self.shop))}
@@ -217,6 +218,16 @@ def current_folder(root: str | Path) -> Path:
     if not name or Path(name).name != name:
         raise _publish_again(root, f"{POINTER} names no folder")
     return root / name
+
+
+def published_folders(root: str | Path) -> list[Path]:
+    """All stores that are on disk, the oldest first."""
+    return sorted((p.parent for p in Path(root).glob(f"*/{LABEL_FILE}")), key=lambda path: path.stat().st_mtime_ns)
+
+
+def folders_before(root: str | Path, current: Path) -> list[Path]:
+    """The other stores that are on disk, the newest first."""
+    return [folder for folder in reversed(published_folders(root)) if folder != current]
 
 
 def is_published(root: str | Path) -> bool:

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from tenure.models.network import Network
 from tenure.models.scorer import save_weights
+from tenure.registry.gate import MODEL
 from tenure.registry.manifest import EVALUATION_FOLDER, Manifest, write_manifest
-from tenure.training.judge import MODEL, Verdict
+from tenure.training.judge import Verdict
 
 
 def write_bundle(folder: Path, manifest: Manifest, network: Network) -> Manifest:

@@ -10,13 +10,12 @@ import numpy as np
 from tenure.errors import Refused
 from tenure.models.calibration import fit_calibration
 from tenure.models.mixing import choose_mix
-from tenure.registry.gate import MODEL
+from tenure.registry.gate import CHAMPION, MODEL
 from tenure.registry.manifest import Gate, Interval
 from tenure.registry.registry import Registry
 from tenure.tasks.task import Task
 from tenure.training.baselines import Baseline
 from tenure.training.judge import (
-    CHAMPION,
     FEATURES_ONLY,
     SEQUENCE_ONLY,
     Score,
@@ -35,13 +34,14 @@ Baselines = Mapping[str, Sequence[Baseline]]
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """Who took part, how they did, and who answers from now on."""
+    """Who took part, how they did, and who answers from now on; ``before`` is the version that answered until then."""
 
     ready: Ready
     fitted: Sequence[Fitted]
     baselines: Baselines
     verdict: Verdict
     gate: Gate
+    before: str | None
 
 
 def contest(ready: Ready, fitted: Sequence[Fitted], baselines: Baselines, registry: Registry) -> Contest:
@@ -61,8 +61,9 @@ def contest(ready: Ready, fitted: Sequence[Fitted], baselines: Baselines, regist
     of_champion = scores.pop(CHAMPION, [None])[0]
     verdict = judge(task, judged, scores, config.evaluation.resamples, config.seed)
     _refuse_weak_benchmark(config, verdict)
+    before = champion.version if champion else None
     gate = decide_gate(task, verdict, champion, of_champion, config.evaluation.resamples, config.seed)
-    return Contest(ready=ready, fitted=fitted, baselines=baselines, verdict=verdict, gate=gate)
+    return Contest(ready=ready, fitted=fitted, baselines=baselines, verdict=verdict, gate=gate, before=before)
 
 
 def _parts(ready: Ready, fitted: Sequence[Fitted]) -> dict[str, Sequence[Score]]:

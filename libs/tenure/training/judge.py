@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from tenure.errors import TenureError
 from tenure.lake.release import Release
 from tenure.models.rows import MemberRows
 from tenure.models.scorer import MemberScorer, load_scorer
-from tenure.registry.gate import reads_other_rows
+from tenure.registry.gate import CHAMPION, reads_other_rows
 from tenure.registry.registry import Registry
 from tenure.tasks.split import EPOCH
 from tenure.tasks.task import Task
@@ -20,8 +19,6 @@ from tenure.training.data import ExampleReader
 from tenure.training.evaluation import Comparison, Judged, compare
 
 Score = Callable[[MemberRows], np.ndarray]
-MODEL: Final = "model"
-CHAMPION: Final = "champion"
 FEATURES_ONLY = "features_only"
 SEQUENCE_ONLY = "sequence_only"
 

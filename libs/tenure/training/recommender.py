@@ -25,7 +25,17 @@ from tenure.lake.release import Release, release
 from tenure.models.factorization import Factorization
 from tenure.models.popularity import Popularity
 from tenure.models.recommender import Recommender, load_recommender
-from tenure.registry.gate import MODEL, Difference, announce, decide, not_compared, promote, reads_other_rows
+from tenure.registry.gate import (
+    CHAMPION,
+    MODEL,
+    Difference,
+    announce,
+    cannot_be_met,
+    decide,
+    not_compared,
+    promote,
+    reads_other_rows,
+)
 from tenure.registry.manifest import (
     EVALUATION_FOLDER,
     MANIFEST_FILE,
@@ -46,7 +56,7 @@ from tenure.training.purchases import read_products
 from tenure.training.ranking import resampled
 
 TASK = "recommender"
-POPULARITY, FAVOURITES, CHAMPION = "popularity", "own_favourites", "champion"
+POPULARITY, FAVOURITES = "popularity", "own_favourites"
 GATE_ON = f"new_items.{NDCG}"
 REFUSED = "refused.txt"
 BEFORE_TEST = f"{EVALUATION_FOLDER}/before_test"
@@ -73,6 +83,7 @@ class Incumbent:
     version: str
     files: Mapping[str, bytes]
     says: str = ""
+    has_seen_the_test: bool = False
 
     @property
     def is_compared(self) -> bool:
@@ -110,7 +121,7 @@ def fit_recommender(config: FitFactors, train: Train) -> Outcome:
         progress = Progress.read(folder)
     report = Report.of(config, found, progress, champion)
     announce(TASK, report.gate)
-    return _registered(registry, report)
+    return _registered(registry, report, champion.version if champion else None)
 
 
 def _planned(config: FitFactors, found: Release) -> Manifest:
@@ -163,28 +174,25 @@ def incumbent(registry: Registry, found: Release, test: Period) -> Incumbent | N
     version = registry.version(TASK, "champion")
     if version is None:
         return None
-    says = ""
+    says, has_seen = "", False
     try:
         folder = registry.folder(TASK, version)
         for candidate in (folder, folder / BEFORE_TEST):
             manifest = load_recommender(candidate).manifest
-            says = _not_comparable(manifest, found, test.known_before) or ""
-            if not says:
+            other = reads_other_rows(manifest, found)
+            has_seen = other is None and not _knew_nothing_of(manifest, test.known_before)
+            says = other or f"it has learnt of the test's days, which begin at {test.known_before}"
+            if other is None and not has_seen:
                 files = {name: (candidate / name).read_bytes() for name in (MANIFEST_FILE, WEIGHTS_FILE)}
                 return Incumbent(version=version, files=files)
     except TenureError as error:  # spoilt, or of another make: it cannot be asked
         says = says or str(error)
-    return Incumbent(version=version, files={}, says=says)
+    return Incumbent(version=version, files={}, says=says, has_seen_the_test=has_seen)
 
 
-def _not_comparable(manifest: Manifest, found: Release, known_before: date) -> str | None:
-    """Why a model has no part in the comparison; None where it is of this shop and learnt nothing of the test."""
-    if (why := reads_other_rows(manifest, found)) is not None:
-        return why
+def _knew_nothing_of(manifest: Manifest, test_from: date) -> bool:
     learnt_before = manifest.split.get("known_before")
-    if learnt_before is None or date.fromisoformat(learnt_before) > known_before:
-        return f"it has learnt of the test's days, which begin at {known_before}"
-    return None
+    return learnt_before is not None and date.fromisoformat(learnt_before) <= test_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,6 +315,8 @@ def _gate(intervals: Mapping[str, Interval], champion: Incumbent | None) -> Gate
     popularity = _difference(intervals, POPULARITY, POPULARITY)
     if champion is None:
         return decide(POPULARITY, beats=[popularity])
+    if champion.has_seen_the_test:
+        return decide(POPULARITY, beats=[popularity], stays=cannot_be_met(champion.version, champion.says))
     if not champion.is_compared:
         return decide(POPULARITY, beats=[popularity], notes=[not_compared(champion.version, champion.says)])
     before = _difference(intervals, CHAMPION, f"the champion (version {champion.version})")
@@ -326,7 +336,7 @@ def _difference(intervals: Mapping[str, Interval], who: str, called: str) -> Dif
     )
 
 
-def _registered(registry: Registry, report: Report) -> Outcome:
+def _registered(registry: Registry, report: Report, before: str | None) -> Outcome:
     """Our version is the candidate, whoever answers. Popularity is stored whoever wins, as the version before: should
     ours be spoilt one day, it is there."""
     with tempfile.TemporaryDirectory() as folder:
@@ -335,10 +345,6 @@ def _registered(registry: Registry, report: Report) -> Outcome:
         )
         manifest = report.write(Path(folder) / "ours", Factorization)
         ours = registry.register(TASK, manifest, Path(folder) / "ours")
-    champion = {
-        MODEL: ours,
-        POPULARITY: baseline,
-        CHAMPION: registry.version(TASK, "champion") or ours,
-    }[report.gate.champion]
-    promote(registry, TASK, candidate=ours, champion=champion)
+    champion = {MODEL: ours, POPULARITY: baseline, CHAMPION: before or ours}[report.gate.champion]
+    promote(registry, TASK, candidate=ours, champion=champion, before=before)
     return Outcome(version=ours, champion=champion, manifest=manifest)

@@ -10,12 +10,11 @@ from typing import Any
 
 from tenure.models.inputs import Inputs
 from tenure.models.network import Network
-from tenure.registry.gate import MODEL, announce, promote
+from tenure.registry.gate import CHAMPION, MODEL, announce, promote
 from tenure.registry.manifest import Interval, Manifest
 from tenure.registry.registry import Registry
 from tenure.training.bundle import write_bundle, write_evaluation
 from tenure.training.contest import Contest
-from tenure.training.judge import CHAMPION
 from tenure.training.leaks import refuse_other_inputs
 
 
@@ -39,9 +38,9 @@ def register(held: Contest, registry: Registry) -> Registered:
     champion = {
         MODEL: candidate,
         task.gate.beats: baseline,
-        CHAMPION: registry.version(task.name, "champion") or candidate,
+        CHAMPION: held.before or candidate,
     }[held.gate.champion]
-    promote(registry, task.name, candidate=candidate, champion=champion)
+    promote(registry, task.name, candidate=candidate, champion=champion, before=held.before)
     announce(task.name, held.gate)
     return Registered(version=candidate, champion=champion, manifest=manifest)
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tenure.registry.gate import Difference, decide, not_compared
+from tenure.registry.gate import CHAMPION, MODEL, Difference, cannot_be_met, decide, not_compared
 from tenure.registry.manifest import Gate
 from tenure.tasks.metrics import CALIBRATION_ERROR
 from tenure.tasks.task import Task
 from tenure.training.evaluation import Comparison, compare
-from tenure.training.judge import CHAMPION, MODEL, Champion, Verdict
+from tenure.training.judge import Champion, Verdict
 
 
 def decide_gate(
@@ -34,12 +34,12 @@ def decide_gate(
     holds = _calibrated(compared.values[MODEL], task.gate.calibration_error_at_most)
     if champion is None:
         return decide(baseline, beats=[beats], holds=holds)
-    met, why = None, champion.says
-    if champion_scores is not None:
-        met = _against_champion(task, verdict, champion, champion_scores, resamples, seed)
-        why = "it has learnt of the test rows, or the others hold one outcome only"
+    if champion_scores is None:
+        return decide(baseline, beats=[beats], holds=holds, notes=[not_compared(champion.version, champion.says)])
+    met = _against_champion(task, verdict, champion, champion_scores, resamples, seed)
     if met is None:
-        return decide(baseline, beats=[beats], holds=holds, notes=[not_compared(champion.version, why)])
+        why = "it has learnt of the test rows, or the others hold one outcome only"
+        return decide(baseline, beats=[beats], holds=holds, stays=cannot_be_met(champion.version, why))
     fallback = CHAMPION if met[1] else baseline
     return decide(fallback, beats=[beats], not_worse_than=[met[0]], holds=holds)
 

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from safetensors.numpy import save_file
 
-from tenure.errors import Refused, WrongInput
+from tenure.errors import Busy, Refused, WrongInput
 from tenure.registry import registry as registry_module
 from tenure.registry.gate import Difference, decide, not_compared, promote
 from tenure.registry.manifest import WEIGHTS_FILE, Interval, Manifest, read_manifest, write_manifest
@@ -81,27 +81,41 @@ def test_a_promotion_that_dies_half_way_leaves_a_rerun_that_trains(
         registry.register("churn", bundle(tmp_path / manifest.release_id, manifest), tmp_path / manifest.release_id)
         for manifest in (before, MANIFEST)
     )
-    promote(registry, "churn", candidate=old, champion=old)
+    promote(registry, "churn", candidate=old, champion=old, before=None)
     set_alias = registry.set_alias
 
-    def dies_after_one(task: str, alias: Alias, version: str) -> None:
-        set_alias(task, alias, version)
+    def dies_after_one(task: str, alias: Alias, version: str, **told: str | None) -> None:
+        set_alias(task, alias, version, **told)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as killed:
         killed.setattr(registry, "set_alias", dies_after_one)
         with pytest.raises(KeyboardInterrupt):
-            promote(registry, "churn", candidate=new, champion=new)
+            promote(registry, "churn", candidate=new, champion=new, before=old)
     assert registry.trained_as(MANIFEST) is None
-    promote(registry, "churn", candidate=new, champion=new)
+    promote(registry, "churn", candidate=new, champion=new, before=new)
     assert registry.trained_as(MANIFEST) == new
     assert registry.version("churn", "champion") == new
+
+
+def test_a_champion_that_came_meanwhile_gives_way_to_nobody_who_has_not_met_it(tmp_path: Path) -> None:
+    """Two trainings at once: each was compared with who answered before both."""
+    registry = Registry(tmp_path / "registry")
+    first, one, other = (
+        registry.register("churn", bundle(tmp_path / name, MANIFEST), tmp_path / name) for name in ("a", "b", "c")
+    )
+    promote(registry, "churn", candidate=first, champion=first, before=None)
+    promote(registry, "churn", candidate=one, champion=one, before=first)
+    for before in (first, None):
+        with pytest.raises(Busy, match=rf"version {one} became the champion .* version {other}.* has not met it"):
+            promote(registry, "churn", candidate=other, champion=other, before=before)
+    assert registry.version("churn", "champion") == registry.version("churn", "candidate") == one
 
 
 def test_a_spoilt_candidate_is_as_good_as_not_trained(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "registry")
     version = registry.register("churn", bundle(tmp_path / "b"), tmp_path / "b")
-    promote(registry, "churn", candidate=version, champion=version)
+    promote(registry, "churn", candidate=version, champion=version, before=None)
     assert registry.trained_as(MANIFEST) == version
     (registry.folder("churn", version) / WEIGHTS_FILE).write_bytes(b"spoilt")
     assert registry.trained_as(MANIFEST) is None
@@ -112,7 +126,7 @@ def test_an_alias_moves_and_the_older_version_stays(registry: Registry, tmp_path
     first = registry.register("churn", manifest, tmp_path / "b")
     second = registry.register("churn", manifest, tmp_path / "b")
     assert int(second) == int(first) + 1
-    promote(registry, "churn", candidate=second, champion=first)
+    promote(registry, "churn", candidate=second, champion=first, before=registry.version("churn", "champion"))
     assert registry.version("churn", "candidate") == second
     assert registry.version("churn", "champion") == first
     assert {first, second} <= set(registry.versions("churn"))
@@ -222,7 +236,7 @@ def test_a_servers_bundle_is_fetched_once_and_comes_back_whole(
 ) -> None:
     registry = server("database")
     version = registry.register("churn", bundle(tmp_path / "b"), tmp_path / "b")
-    promote(registry, "churn", candidate=version, champion=version)
+    promote(registry, "churn", candidate=version, champion=version, before=None)
     folder = registry.folder("churn", "champion")
     assert folder.is_relative_to(tmp_path / "cache")
     assert read_manifest(folder) == read_manifest(tmp_path / "b")

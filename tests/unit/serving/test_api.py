@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.corner_shop import MEMBER_IDS, PRODUCT_IDS, SECRET, CornerShop, opened
 
 from tenure.contracts.landing import DEMOGRAPHICS
+from tenure.privacy.pseudonyms import told_apart
 from tenure.registry.manifest import Manifest
 from tenure.serving.access import callers
 from tenure.serving.answering import (
@@ -222,6 +224,55 @@ def test_json_that_is_not_said_to_be_json_is_told_so(client: Client) -> None:
 def test_a_million_characters_are_refused_in_a_sentence(client: Client) -> None:
     assert client.ask(CHURN, member_ids=["x" * 1_000_000]).status_code == 413
     assert client.send("GET", "/v1/members/" + "x" * 10_000).status_code == 422
+
+
+def test_a_body_that_does_not_say_how_long_it_is_is_refused_where_it_gets_too_large(client: Client) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"member_ids": ["'
+        for _ in range(30):
+            yield b"x" * 50_000
+
+    sent = client.send("POST", CHURN, content=pieces(), headers={"content-type": "application/json"})
+    assert (sent.status_code, sent.json()["error"]["code"]) == (413, "too_large")
+    lines = [json.loads(line) for line in client.audit.read_text().splitlines()]
+    assert lines[-1]["status"] == 413
+
+
+def test_a_service_with_another_secret_says_so_instead_of_knowing_nobody(own_client: Callable[..., Client]) -> None:
+    client = own_client()
+    shop = client.shop
+    publish(shop.release(), shop.store, max_events=16, keyed_by=told_apart(SECRET))
+    assert Client(shop).ask(CHURN, member_ids=["m1"]).status_code == 200
+    publish(shop.release(), shop.store, max_events=16, keyed_by=told_apart(b"another"))
+    other = Client(shop)
+    ready = other.send("GET", "/readyz")
+    assert (ready.status_code, ready.json()["is_ready"]) == (503, False)
+    for sent in (
+        other.ask(CHURN, member_ids=["m1"]),
+        other.ask(ITEMS, member_ids=["m1", "m2"]),
+        other.send("GET", "/v1/members/m1"),
+    ):
+        assert (sent.status_code, sent.json()["error"]["code"]) == (503, "wrong_secret")
+        assert sent.json()["error"]["message"] == ready.json()["says"]
+    assert "is not the one that the published members' keys were made with" in ready.json()["says"]
+
+
+def test_a_member_of_whom_a_model_says_no_number_does_not_spoil_the_others(
+    own_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = own_client()
+    score = LoadedChurn.score
+    nan = client.shop.keys("m7")
+
+    def says(self: LoadedChurn, keys: np.ndarray) -> np.ndarray:
+        return np.where(np.isin(keys, nan), np.nan, score(self, keys))
+
+    monkeypatch.setattr(LoadedChurn, "score", says)
+    first, second = client.ask(CHURN, member_ids=["m5", "m7"]).json()["answers"]
+    assert 0 <= first["score"] <= 1
+    assert (second["score"], second["error"]["code"]) == (None, "no_score")
+    glance = client.send("GET", "/v1/members/m7").json()
+    assert (glance["churn"], "gives no number" in glance["unavailable"]["churn"]) == (None, True)
 
 
 _json = st.recursive(

@@ -132,6 +132,59 @@ def test_members_of_another_contract_leave_the_old_ones_and_their_model_in_servi
     assert "train it again" in service.state().says
 
 
+def test_a_process_that_begins_after_the_contract_changed_answers_for_the_members_before(own_shop: CornerShop) -> None:
+    """As those do that have run for long: a replica more, or one that died, is no worse than its neighbours."""
+    published(own_shop)
+    own_shop.train_churn()
+    old = churn(own_shop).state().release_id
+    own_shop.fingerprint_suffix = "another"
+    published(own_shop)
+    state = churn(own_shop).state()
+    assert (state.is_ready, state.release_id) == (True, old)
+    assert "train it again" in state.says
+
+
+def test_a_champion_that_gives_no_numbers_is_not_loaded_and_the_one_before_goes_on(
+    own_shop: CornerShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(own_shop)
+    first = own_shop.train_churn()
+    service = churn(own_shop)
+    second = own_shop.train_churn(seed=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(LoadedChurn, "score", lambda self, keys: np.full(len(keys), np.nan))
+        service.look_again()
+    state = service.state()
+    assert (state.version, state.champion) == (first, second)
+    assert f"version {second} is not loaded: what it says of some members is no number" in state.says
+
+
+def test_what_was_refused_is_tried_again_after_a_while_only(
+    own_shop: CornerShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(own_shop)
+    first = own_shop.train_churn()
+    service = churn(own_shop)
+    second = own_shop.train_churn(seed=2)
+    tried: list[str] = []
+
+    def breaks(self: LoadedChurn) -> None:
+        tried.append(self.version)
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LoadedChurn, "warm_up", breaks)
+        for _ in range(3):
+            service.look_again()
+    assert tried == [second]
+    assert "out of memory" in service.state().says
+    service.look_again()
+    assert service.state().version == first
+    monkeypatch.setattr("tenure.serving.loading.REFUSED_FOR_S", 0.0)
+    service.look_again()
+    assert (service.state().version, service.state().says) == (second, "")
+
+
 def test_a_changed_row_in_the_store_changes_the_answer(own_shop: CornerShop) -> None:
     published(own_shop)
     own_shop.train_churn()

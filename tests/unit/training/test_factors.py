@@ -180,27 +180,27 @@ def test_a_training_that_goes_on_from_a_checkpoint_comes_to_the_same(
     fitted: Progress, release: Release, tmp_path: Path
 ) -> None:
     class Stops(Alone):
-        saves = 0
-
         def save(self, metrics: dict[str, Any], write: Write | None) -> None:
             super().save(metrics, write)
-            self.saves += 1
             if self.saves == 6:  # in the middle of the second period
                 raise InterruptedError
 
     with pytest.raises(InterruptedError):
         Worker.of(settings(tmp_path), release, Stops(tmp_path)).fit()
-    again = Worker.of(settings(tmp_path), release, Alone(tmp_path)).fit()
+    rest, whole = Alone(tmp_path), Alone(tmp_path / "whole")
+    again = Worker.of(settings(tmp_path), release, rest).fit()
+    Worker.of(settings(tmp_path), release, whole).fit()
+    assert rest.saves == whole.saves - 6  # it went on, and did not begin anew
     assert torch.equal(again.fitted[2].factors, fitted.fitted[2].factors)
     assert {n: v.tolist() for n, v in again.fitted[1].judged.items()} == {
         n: v.tolist() for n, v in fitted.fitted[1].judged.items()
     }
 
 
-def registered(release: Release, work: Path, seed: int = 1) -> Registry:
+def registered(release: Release, work: Path, seed: int = 1, **changes: object) -> Registry:
     """The registry after one more training in this process."""
     env = Env(work=str(work), lake=release.root)
-    config = settings(work).model_copy(update={"env": env, "seed": seed, "again": True})
+    config = settings(work).model_copy(update={"env": env, "seed": seed, "again": True, **changes})
 
     @contextmanager
     def train(run: Callable[[Group], None], name: str) -> Iterator[Path]:
@@ -268,6 +268,17 @@ def test_other_days_of_the_test_are_another_training(trained: Registry, release:
     assert manifest.split == planned.split
     later = replace(release, newest_as_of=release.newest_as_of - timedelta(7))
     assert _planned(config, later).split != planned.split
+
+
+def test_a_champion_that_knows_the_tests_days_goes_on(trained: Registry, release: Release) -> None:
+    """A longer test begins on a day that the champion, and what was judged in its place, have learnt of."""
+    champion = trained.version("recommender", "champion")
+    again = registered(release, Path(trained.root).parent, test_days=56)
+    gate = read_manifest(again.folder("recommender", "candidate")).gate
+    assert gate is not None
+    assert (gate.passed, gate.champion) == (False, "champion")
+    assert "goes on: it has learnt of the test's days" in gate.reasons[-1]
+    assert again.version("recommender", "champion") == champion
 
 
 def test_where_nobody_has_a_taste_popularity_answers(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tests.alone import Alone
-from tests.visiting_shop import SOURCE, VisitingShop, open_shop
+from tests.visiting_shop import GRID, SOURCE, VisitingShop, open_shop
 
 from tenure.config.command import command
+from tenure.config.source import SplitByTime
 from tenure.errors import Refused, WrongInput
 from tenure.models.scorer import load_scorer
 from tenure.registry.manifest import MANIFEST_FILE, read_manifest
@@ -146,6 +147,19 @@ def test_other_days_of_the_split_are_another_training(tmp_path: Path):
     again = fit(own, tmp_path / "other", **QUICK, source=SOURCE.model_copy(update={"split": days}))
     assert again.version != first.version
     assert again.manifest.split["validation"] == [str(SOURCE.split.validation[0])]
+
+
+def test_a_champion_that_has_learnt_of_the_tests_days_goes_on(tmp_path: Path):
+    """A model of earlier days, judged on days that the champion knows: nobody can say who is better."""
+    own = open_shop(tmp_path / "shop")
+    fit(own, tmp_path / "first", **QUICK)
+    champion = Registry(own.env.registry_root).version("churn", "champion")
+    earlier = SplitByTime(train_until=GRID[5], validation=(GRID[7], GRID[8]), test=SOURCE.split.validation)
+    again = fit(own, tmp_path / "again", **QUICK, source=SOURCE.model_copy(update={"split": earlier}))
+    assert again.version != champion
+    assert Registry(own.env.registry_root).version("churn", "champion") == again.champion == champion
+    assert (again.manifest.gate.passed, again.manifest.gate.champion) == (False, "champion")
+    assert again.manifest.gate.reasons[-1].startswith(f"the champion (version {champion}) goes on: it has learnt of")
 
 
 def test_two_seeds_of_the_command_line_stand_in_manifest_and_evaluation(tmp_path: Path):

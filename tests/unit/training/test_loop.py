@@ -48,22 +48,29 @@ def plan(shop: VisitingShop) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    fit_worker(plan, Alone(folder))
-    return folder / "checkpoint"
+def whole(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    group = Alone(tmp_path_factory.mktemp("undisturbed"))
+    fit_worker(plan, group)
+    return group
+
+
+@pytest.fixture(scope="module")
+def undisturbed(whole: Alone) -> Path:
+    return whole.folder / "checkpoint"
 
 
 @pytest.mark.parametrize("after", [2, 5])
 def test_a_training_that_was_cut_off_ends_as_if_it_had_not_been(
-    plan: Plan, undisturbed: Path, tmp_path: Path, after: int
+    plan: Plan, whole: Alone, undisturbed: Path, tmp_path: Path, after: int
 ):
     with suppress(WorkerDiedError):
         fit_worker(plan, Mortal(tmp_path, after))
-    fit_worker(plan, Alone(tmp_path))
-    (network, state), (expected, whole) = network_of(plan, tmp_path / "checkpoint"), network_of(plan, undisturbed)
-    assert state.consumed == whole.consumed
-    assert state.examples == whole.examples
+    rest = Alone(tmp_path)
+    fit_worker(plan, rest)
+    assert rest.saves == whole.saves - after  # it went on, and did not begin anew
+    (network, state), (expected, first) = network_of(plan, tmp_path / "checkpoint"), network_of(plan, undisturbed)
+    assert state.consumed == first.consumed
+    assert state.examples == first.examples
     for name, tensor in expected.state_dict().items():
         torch.testing.assert_close(network.state_dict()[name], tensor, msg=name)
 
@@ -107,7 +114,9 @@ def test_a_training_that_was_cut_off_when_it_was_settled_does_not_go_on(plan: Pl
     _, whole = network_of(settled, tmp_path / "whole" / "checkpoint")
     with pytest.raises(WorkerDiedError):  # after the checkpoint of its last epoch, before the one of the end
         fit_worker(settled, Mortal(tmp_path / "cut", len(whole.history)))
-    fit_worker(settled, Alone(tmp_path / "cut"))
+    rest = Alone(tmp_path / "cut")
+    fit_worker(settled, rest)
+    assert rest.saves == 1  # only that of the end
     _, state = network_of(settled, tmp_path / "cut" / "checkpoint")
     assert len(state.history) == len(whole.history)
     assert state.examples == whole.examples
