@@ -35,6 +35,7 @@ from tenure.config.settings import load
 from tenure.config.source import Source
 from tenure.errors import Busy, TenureError, WrongInput
 from tenure.ports import free_port
+from tenure.registry.registry import Registry
 from tenure.simulation.landing import LANDING, TRUTH
 from tenure.simulation.settings import SimulateShop
 from tenure.simulation.simulate import simulated
@@ -267,12 +268,13 @@ def main() -> None:
 def closing(demo: Demo, seconds: float) -> str:
     summary = json.loads((demo.work / "summary.json").read_text())
     churn, recommender = summary["models"]["churn"], summary["models"]["recommender"]
+    answer = {task: answers(demo, task, model) for task, model in summary["models"].items()}
     lines = [
         f"Done in {seconds:.0f} s.",
         f"  churn        ROC AUC {churn['metrics']['roc_auc']:.3f}, LightGBM "
-        f"{churn['baselines']['lightgbm']['roc_auc']:.3f}; {answers(churn)}",
+        f"{churn['baselines']['lightgbm']['roc_auc']:.3f}; {answer['churn']}",
         f"  recommender  NDCG@10 on new items {recommender['metrics']['new_items']['ndcg_at_10']:.4f}, popularity "
-        f"{recommender['baselines']['popularity']['new_items']['ndcg_at_10']:.4f}; {answers(recommender)}",
+        f"{recommender['baselines']['popularity']['new_items']['ndcg_at_10']:.4f}; {answer['recommender']}",
         f"  serving      {summary['serving']['requests']} requests, {summary['serving']['errors']} errors, "
         f"median {summary['serving']['p50_ms']:.0f} ms",
         *([nearness(summary["truth"])] if "truth" in summary else []),
@@ -293,8 +295,10 @@ def nearness(truth: dict) -> str:
     )
 
 
-def answers(model: dict) -> str:
-    return f"version {model['version']}, {model['gate']['champion']} answers"
+def answers(demo: Demo, task: str, model: dict) -> str:
+    """Who was trained, and who answers: whom the gate chose, unless somebody chose otherwise since."""
+    champion = Registry(str(demo.work / "registry")).version(task, "champion")
+    return f"version {model['version']}, {'model' if champion == model['version'] else f'version {champion}'} answers"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tenure.errors import TenureError
 from tenure.registry.manifest import EVALUATION_FOLDER, Interval, Manifest, read_manifest
 from tenure.registry.registry import Registry
 from tenure.report.curves import Floats
@@ -24,10 +25,15 @@ FEATURES_ONLY, SEQUENCE_ONLY = "features_only", "sequence_only"
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A trained version and its manifest; ``answering`` is the version that answers now, which may be a baseline's."""
+    """A trained version and its manifest.
+
+    ``answering`` is the version that answers now, as the registry says, and ``answering_model`` what kind of model it
+    is; a gate chose it, or a person who went back to it.
+    """
 
     version: str
     answering: str | None
+    answering_model: str | None
     manifest: Manifest
     folder: Path
 
@@ -35,13 +41,17 @@ class Judged:
         return self.manifest.metrics.get(name)
 
     @property
-    def champion(self) -> str:
-        return self.manifest.gate.champion if self.manifest.gate else "model"
+    def is_answering(self) -> bool:
+        return self.answering == self.version
 
     @property
     def who_answers(self) -> str:
         """As the page calls it."""
-        return {"model": "our model", "champion": "the model before it"}.get(self.champion, title(self.champion))
+        if self.is_answering:
+            return "our model"
+        if self.answering_model in (None, self.manifest.model):
+            return f"the model of version {self.answering}"
+        return title(self.answering_model)
 
 
 def judged(registry: Registry, task: str) -> Judged:
@@ -50,13 +60,22 @@ def judged(registry: Registry, task: str) -> Judged:
     Raises:
         WrongInput: if there is none.
     """
-    folder = registry.folder(task, "candidate")
+    folder, answering = registry.folder(task, "candidate"), registry.version(task, "champion")
     return Judged(
         version=registry.version(task, "candidate") or "",
-        answering=registry.version(task, "champion"),
+        answering=answering,
+        answering_model=_model_of(registry, task, answering) if answering else None,
         manifest=read_manifest(folder),
         folder=folder,
     )
+
+
+def _model_of(registry: Registry, task: str, version: str) -> str | None:
+    """What kind of model a version is; None where it is spoilt."""
+    try:
+        return read_manifest(registry.folder(task, version)).model
+    except TenureError:
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

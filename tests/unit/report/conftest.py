@@ -109,9 +109,14 @@ def answers(root: str) -> None:
 
 def _register(registry: Registry, folder: Path, manifest: Manifest) -> None:
     (folder / "weights.safetensors").write_bytes(b"w")
+    assert manifest.gate is not None
+    if not manifest.gate.passed:
+        baseline = write_manifest(folder, manifest.model_copy(update={"model": manifest.gate.champion}))
+        registry.set_alias(manifest.task, "champion", registry.register(manifest.task, baseline, folder))
     version = registry.register(manifest.task, write_manifest(folder, manifest), folder)
     registry.set_alias(manifest.task, "candidate", version)
-    registry.set_alias(manifest.task, "champion", version)
+    if manifest.gate.passed:
+        registry.set_alias(manifest.task, "champion", version)
 
 
 COMMON: dict[str, Any] = {

@@ -56,10 +56,24 @@ def test_no_raw_id_is_on_the_page(html: str) -> None:
 
 def test_the_page_says_so_where_the_model_before_it_answers(found: Facts) -> None:
     gate = Gate(passed=False, champion="champion", reasons=("roc_auc: worse",))
-    kept = replace(found.churn, manifest=found.churn.manifest.model_copy(update={"gate": gate}))
+    manifest = found.churn.manifest.model_copy(update={"gate": gate})
+    kept = replace(found.churn, answering="0", answering_model=manifest.model, manifest=manifest)
     told = page(replace(found, churn=kept))
-    assert "the model before it answers" in told
+    assert "the model of version 0 answers" in told
     assert "baseline answers" not in told
+
+
+def test_the_page_says_who_was_let_answer_in_the_place_of_the_newest(found: Facts) -> None:
+    """Somebody went back to a version, or forward to one that did not pass: the registry says so, not the gate."""
+    of = found.recommender
+    assert of.is_answering
+    back = replace(of, answering="0", answering_model=of.manifest.model)
+    told = page(replace(found, recommender=back))
+    assert "passed its gate; since then somebody let the model of version 0 answer." in told
+    forward = replace(found.churn, answering=found.churn.version, answering_model=found.churn.manifest.model)
+    told = page(replace(found, churn=forward))
+    assert "did not pass its gate; since then somebody let it answer." in told
+    assert "active members whom our model expects" in told
 
 
 def test_a_release_that_nobody_scored_yet_says_so_instead_of_a_number(found: Facts, html: str) -> None:
