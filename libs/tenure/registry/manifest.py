@@ -40,8 +40,9 @@ class Description(Settings):
     """Where a model comes from and how good it is.
 
     ``split`` says which days trained, validated and tested; ``rows`` counts examples by part. ``metrics`` are the
-    model's own on the test part, ``baselines`` those of every baseline by metric, ``comparisons`` the paired intervals
-    of their differences. ``weights_sha256`` belongs to ``weights.safetensors`` beside it.
+    model's own on the test part (means, where its config trained it under several ``seeds``), ``baselines`` those of
+    every baseline by metric, ``comparisons`` the paired intervals of their differences. ``weights_sha256`` belongs to
+    ``weights.safetensors`` beside it.
     """
 
     task: str

@@ -76,6 +76,13 @@ def test_the_page_says_who_was_let_answer_in_the_place_of_the_newest(found: Fact
     assert "active members whom our model expects" in told
 
 
+def test_the_page_says_what_is_a_mean_over_seeds(found: Facts, html: str) -> None:
+    assert "are means of" not in html
+    config = {**found.churn.manifest.config, "seeds": 3}
+    three = replace(found.churn, manifest=found.churn.manifest.model_copy(update={"config": config}))
+    assert "are means of 3 trainings" in page(replace(found, churn=three))
+
+
 def test_a_release_that_nobody_scored_yet_says_so_instead_of_a_number(found: Facts, html: str) -> None:
     assert "<b>3</b> of them came in the last 84 days. Of these, about <b>1</b> will not be seen" in html
     nobody = {"unscored": 3, "expected_to_leave": 0.0, "spend_at_risk_minor": 0.0, "at_risk": ()}

@@ -39,7 +39,7 @@ def churn(facts: Facts) -> str:
     return (
         f"<p>A member who came in the last {shop.activity_days} days and stays away for the next {shop.horizon_days} "
         f"has left. The model was judged on <b>{count(len(predicted.label))}</b> such questions from months that it "
-        f"had not seen, <b>{share(base, 1)}</b> of which ended that way.</p>"
+        f"had not seen, <b>{share(base, 1)}</b> of which ended that way.{_of_seeds(model)}</p>"
         + verdict(model)
         + cards(
             _curve_card("ROC", predicted, shown, "roc"),
@@ -54,6 +54,16 @@ def churn(facts: Facts) -> str:
             _unseen_card(predicted),
             _sequence_card(facts.branches),
         )
+    )
+
+
+def _of_seeds(model: Judged) -> str:
+    seeds = model.manifest.config.get("seeds", 1)
+    if seeds == 1:
+        return ""
+    return (
+        f" Numbers with bounds are means of {seeds} trainings, each with a seed of its own; curves and groups are of "
+        "the first one, which is the version that was registered."
     )
 
 
