@@ -164,7 +164,7 @@ def test_a_spoilt_champion_leaves_the_one_before_in_service(shop: CornerShop, se
 
 def test_a_replica_that_dies_takes_no_other_model_with_it(shop: CornerShop, service: Service) -> None:
     """Until it is started again: a 503 with a sentence, never a 500; the other model answers all along."""
-    replicas = [actor for actor in ray.util.list_named_actors(all_namespaces=True) if "#Churn#" in actor["name"]]
+    replicas = [actor for actor in ray.util.list_named_actors(all_namespaces=True) if "#churn#" in actor["name"]]
     for replica in replicas:
         ray.kill(ray.get_actor(**replica), no_restart=True)
     assert replicas
