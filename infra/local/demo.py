@@ -209,6 +209,23 @@ def planned(asked: argparse.Namespace) -> Demo:
     )
 
 
+def refuse_no_files(source: Source, asked: argparse.Namespace) -> None:
+    """Before Spark is started, which takes longer than to look.
+
+    Raises:
+        WrongInput: if DATA holds no landing files, or is needed and not said.
+    """
+    if asked.data is None and source.data is None and source.package is None:
+        raise WrongInput(f"{asked.source} does not say where its files are: name their folder, as in DATA=FOLDER")
+    if asked.data is None:
+        return
+    folder, patterns = Path(asked.data), sorted({pattern for feed in source.feeds.values() for pattern in feed.files})
+    if not folder.is_dir():
+        raise WrongInput(f"DATA={folder} is no folder; name the folder of the landing files")
+    if not any(next(folder.glob(pattern), None) for pattern in patterns):
+        raise WrongInput(f"DATA={folder} holds none of {', '.join(patterns)}: put the landing files there")
+
+
 def simulation_of(source: Source, asked: argparse.Namespace) -> Simulation | None:
     """The simulation that a source declares; none where it declares none, or where DATA names files that are there."""
     says_how = asked.members is not None or asked.seed is not None
@@ -255,14 +272,16 @@ def main() -> None:
     asked = parsed()
     try:
         demo = planned(asked)
+        if demo.simulation is None:
+            refuse_no_files(load(Source, asked.source), asked)
         with alone(demo.work):
             check_same_shop(demo)
             began = time.monotonic()
             run(demo)
+            print(f"\n{closing(demo, time.monotonic() - began)}")
     except TenureError as error:
         print(f"demo: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    print(f"\n{closing(demo, time.monotonic() - began)}")
 
 
 def closing(demo: Demo, seconds: float) -> str:

@@ -9,10 +9,12 @@ work=${1:-var/demo}
 port=${2:-8000}
 serving=
 
-if [[ ! -f $work/store/CURRENT ]]; then
-    echo "nothing is published in $work: run make demo WORK=$work, or jobs/refresh.py and jobs/publish_members.py first" >&2
+refuse_unpublished() {
+    echo "nothing is published in $work: run make demo WORK=$work, or the commands that it shows, up to jobs/publish_members.py" >&2
     exit 2
-fi
+}
+
+[[ -d $work ]] || refuse_unpublished
 
 # Not for what is started here, which may outlive this script.
 exec 9> "$work/in_use.lock"
@@ -20,6 +22,7 @@ if ! flock --nonblock 9; then
     echo "a demo or a service (make serve) is under way in $work; wait for it or end it, or name another WORK" >&2
     exit 4
 fi
+[[ -f $work/store/CURRENT ]] || refuse_unpublished
 
 export TENURE_RAY_OWNER=$$
 finish() {

@@ -86,13 +86,33 @@ def test_the_demo_says_which_source_is_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (None, "does not say where its files are: name their folder, as in DATA=FOLDER"),
+        ("nowhere", "is no folder; name the folder of the landing files"),
+        (".", "holds none of *.csv, *.parquet: put the landing files there"),
+    ],
+)
+def test_a_shop_without_files_is_told_so_before_anything_is_started(
+    tmp_path: Path, data: str | None, sentence: str
+) -> None:
+    given = ["--data", str(tmp_path / data)] if data else []
+    source = "conf/sources/online_retail.yaml"
+    told = subprocess.run(
+        [sys.executable, str(LOCAL / "demo.py"), "--source", source, *given, "--work", str(tmp_path / "work")],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert told.returncode == 2
+    assert sentence in told.stderr
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize(
     "command", [[sys.executable, "demo.py", "--work"], ["bash", "serve.sh"]], ids=["demo", "serve"]
 )
 def test_who_comes_second_to_a_folder_waits_its_turn(tmp_path: Path, command: list[str]) -> None:
     import fcntl
 
-    (tmp_path / "store").mkdir()
-    (tmp_path / "store/CURRENT").write_text("published")
     program, script, *rest = command
     with (tmp_path / "in_use.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -110,8 +130,8 @@ def test_serving_a_folder_in_which_nothing_is_published_says_what_to_do_and_star
     )
     assert told.returncode == 2
     assert told.stderr == (
-        f"nothing is published in {tmp_path}/new: run make demo WORK={tmp_path}/new, or jobs/refresh.py and "
-        "jobs/publish_members.py first\n"
+        f"nothing is published in {tmp_path}/new: run make demo WORK={tmp_path}/new, or the commands that it shows, up "
+        "to jobs/publish_members.py\n"
     )
     assert list(tmp_path.iterdir()) == []
 
