@@ -24,7 +24,11 @@ from tenure.spark.lock import lock_path, only_writer
 
 ORDER = f"o0,{market.ANNA},apple,2026-03-01 10:00:00,2,200,s1"
 
-ALSO_UNFINISHED = {"orders": market.SOURCE["feeds"]["orders"] | {"files": ["*orders*.csv"]}}
+
+def orders_from(pattern: str) -> dict[str, object]:
+    """The market's feeds, with its orders in other files."""
+    feeds = market.SOURCE["feeds"]
+    return feeds | {"orders": feeds["orders"] | {"files": [pattern]}}
 
 
 @pytest.fixture(scope="module")
@@ -274,19 +278,18 @@ def test_a_file_that_is_still_being_written_waits_for_its_name(spark, tmp_path, 
     landing = tmp_path / "landing"
     market.write_orders(landing / "_orders_2.csv", [ORDER.replace("o0", "o1")])
     with pytest.raises(WrongInput, match=r"holds none of .* but _orders_2\.csv, whose names begin as"):
-        market.landed(spark, tmp_path, landing, feeds=ALSO_UNFINISHED)
+        market.landed(spark, tmp_path, landing, feeds=orders_from("*orders*.csv"))
     market.write_orders(landing / "orders.csv", [ORDER])
-    assert market.landed(spark, tmp_path, landing, feeds=ALSO_UNFINISHED)
+    assert market.landed(spark, tmp_path, landing, feeds=orders_from("*orders*.csv"))
     assert "_orders_2.csv is passed over" in caplog.text
     assert [row["source_file"] for row in market.bronze(spark, tmp_path, "orders")] == ["orders.csv"]
     (landing / "_orders_2.csv").rename(landing / "orders_2.csv")
-    assert market.landed(spark, tmp_path, landing, feeds=ALSO_UNFINISHED)
+    assert market.landed(spark, tmp_path, landing, feeds=orders_from("*orders*.csv"))
     assert [row["landed"]["order_id"] for row in market.bronze(spark, tmp_path, "orders")] == ["o0", "o0", "o1"]
 
 
 def test_a_file_is_named_below_a_folder_that_is_a_link(spark, tmp_path):
     market.write_orders(tmp_path / "2026-03-01" / "north" / "orders.csv", [ORDER])
     (tmp_path / "current").symlink_to(tmp_path / "2026-03-01")
-    feeds = {"orders": market.SOURCE["feeds"]["orders"] | {"files": ["*/orders.csv"]}}
-    assert market.landed(spark, tmp_path, tmp_path / "current", feeds=feeds)
+    assert market.landed(spark, tmp_path, tmp_path / "current", feeds=orders_from("*/orders.csv"))
     assert [row["source_file"] for row in market.bronze(spark, tmp_path, "orders")] == ["north/orders.csv"]

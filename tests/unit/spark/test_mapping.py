@@ -99,7 +99,7 @@ MOMENTS = {
     "2026-07-01 10:30:00 UTC": "in UTC",
     "2026-07-01 12:30:00+02:00": "hours apart",
     "2026-07-01 12:30:00.250 +2:00": "hours apart",
-    "2026-07-01 12:30 Europe/Berlin": "a name",
+    "2026-07-01 12:30:00 Europe/Berlin": "a name",
     "2026-07-01 12:30:00 GMT+2": "hours apart from Greenwich",
 }
 
