@@ -122,7 +122,7 @@ def stop(work: Path, owner: int | None = None) -> bool:
     if not state.exists():
         return False
     cluster = json.loads(state.read_text())
-    if owner is not None and (cluster["owner"] or {}).get("pid") != owner:
+    if owner is not None and (cluster.get("owner") or {}).get("pid") != owner:
         return False
     began = time.monotonic()
     while processes := _processes(cluster):
@@ -145,7 +145,7 @@ def _running(work: Path) -> dict | None:
     if not state.exists():
         return None
     cluster = json.loads(state.read_text())
-    owner = cluster["owner"]
+    owner = cluster.get("owner")
     if (owner is None or _born(owner["pid"]) == owner["born"]) and _answers(cluster["client"]):
         return cluster
     stop(work)
@@ -197,7 +197,8 @@ def _processes(cluster: dict) -> list[int]:
     """The head's process group, and whatever was started with this cluster's session folder among its arguments."""
     session = cluster["session"].encode()
     # After a restart of the machine the number may be another's; as long as the group lives, no other process gets it.
-    is_ours = _born(cluster["pid"]) in (None, cluster["born"])
+    born = _born(cluster["pid"])
+    is_ours = born is None or cluster.get("born", born) == born
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():

@@ -144,13 +144,18 @@ def test_a_process_that_begins_after_the_contract_changed_answers_for_the_member
     assert "train it again" in state.says
 
 
+def with_a_newer_champion(shop: CornerShop) -> tuple[InService[LoadedChurn], str, str]:
+    """A service that has not looked again since the first version got a successor."""
+    published(shop)
+    first = shop.train_churn()
+    service = churn(shop)
+    return service, first, shop.train_churn(seed=2)
+
+
 def test_a_champion_that_gives_no_numbers_is_not_loaded_and_the_one_before_goes_on(
     own_shop: CornerShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    published(own_shop)
-    first = own_shop.train_churn()
-    service = churn(own_shop)
-    second = own_shop.train_churn(seed=2)
+    service, first, second = with_a_newer_champion(own_shop)
     with monkeypatch.context() as patch:
         patch.setattr(LoadedChurn, "score", lambda self, keys: np.full(len(keys), np.nan))
         service.look_again()
@@ -162,10 +167,7 @@ def test_a_champion_that_gives_no_numbers_is_not_loaded_and_the_one_before_goes_
 def test_what_was_refused_is_tried_again_after_a_while_only(
     own_shop: CornerShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    published(own_shop)
-    first = own_shop.train_churn()
-    service = churn(own_shop)
-    second = own_shop.train_churn(seed=2)
+    service, first, second = with_a_newer_champion(own_shop)
     tried: list[str] = []
 
     def breaks(self: LoadedChurn) -> None:
