@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from tenure.contracts.table import Table
 from tenure.lake.schema import arrow
 from tenure.simulation.chance import Places
+from tenure.simulation.numbering import printed
 
 Columns: TypeAlias = dict[str, pa.Array]
 LANDING, NIGHTS, TRUTH = "landing", "nights", "truth"
@@ -36,14 +37,14 @@ class Files:
     def land(self, feed: str, day: date, columns: Mapping[str, pa.Array]) -> None:
         """Writes the day's rows of a feed; nothing where there are none. A rerun replaces the file."""
         landing = Path(NIGHTS, day.isoformat()) if day >= self._first_night else Path(LANDING)
-        self._write(self._folder / landing / feed / day.isoformat(), feed, pa.table(dict(columns)), self._format)
+        self._write(self._folder / landing / feed / day.isoformat(), feed, pa.table(printed(columns)), self._format)
 
     def tell(self, table: Table, day: date, columns: Mapping[str, pa.Array]) -> None:
         """Writes rows of a truth table, held to its contract; nothing where there are none."""
         if not len(next(iter(columns.values()))):
             return
-        schema = arrow(table)
-        rows = pa.table([pc.cast(columns[field.name], field.type) for field in schema], schema=schema)
+        schema, told = arrow(table), printed(columns)
+        rows = pa.table([pc.cast(told[field.name], field.type) for field in schema], schema=schema)
         self._write(self._folder / TRUTH / table.name / day.isoformat(), table.name, rows, "parquet")
 
     def _write(self, folder: Path, name: str, rows: pa.Table, format: str) -> None:

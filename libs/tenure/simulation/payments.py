@@ -162,7 +162,7 @@ class PaymentDesk:
 
 def truth_columns(payments: Payments) -> Columns:
     return {
-        "payment_id": pa.array(payments.number).cast(pa.string()),
+        "payment_id": pa.array(payments.number),
         "kind": Words([*KINDS]).at(payments.kind),
         "ring": pa.array(payments.ring, mask=payments.ring == _NONE),
     }

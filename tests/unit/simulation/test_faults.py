@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.simulation.numbers import made_of
 from tests.unit.simulation.small_shop import rows, small_shop, table
 
 from tenure.simulation.faults import KINDS
 from tenure.simulation.simulate import simulate
+from tenure.simulation.tills import LINES_AN_ORDER
 
 SIZE = (
     *("members=400", "days=50"),
@@ -153,7 +156,8 @@ def test_unknown_members_have_numbers_that_do_not_fit(faulty: Path, told: pd.Dat
 
 def test_lines_that_come_back_are_only_ever_sent_twice(clean: Path, told: pd.DataFrame) -> None:
     lines = landed(clean)
-    back = lines[lines.is_return].export_id - 16
-    assert set(told[told.export_id.isin(back)].fault) <= {"exact_duplicate", "near_duplicate", "late_file"}
-    late = told[told.export_id.isin(back) & (told.fault == "late_file")]
+    sold = made_of(lines[lines.is_return].export_id, "export_id") - LINES_AN_ORDER
+    struck = told[np.isin(made_of(told.export_id, "export_id"), sold)]
+    assert set(struck.fault) <= {"exact_duplicate", "near_duplicate", "late_file"}
+    late = struck[struck.fault == "late_file"]
     assert late.magnitude.max() < 5  # sooner than anything comes back

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.unit.simulation.numbers import made_of
 from tests.unit.simulation.small_shop import rows, small_shop, table
 
 from tenure.errors import WrongInput
@@ -151,7 +152,8 @@ _PAYMENTS_OF_A_MEMBER = 64 * 4 * 4096  # a payment's number holds its order's, w
 def _members_in(row: str) -> set[int]:
     """Numbers of the members whom a row is about, by the member's id or by the payment's."""
     named = {int(number) for number in re.findall(r"'(?:member|member_id)': 'M([0-9]{8})[0-9]{2}'", row)}
-    return named or {int(number) // _PAYMENTS_OF_A_MEMBER for number in re.findall(r"'payment_id': '?([0-9]+)", row)}
+    payments = [int(number) for number in re.findall(r"'payment_id': '?([0-9]+)", row)]
+    return named or {int(number) // _PAYMENTS_OF_A_MEMBER for number in made_of(payments, "payment_id")}
 
 
 def _eventful(folder: Path) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 import pytest
+from tests.unit.simulation.numbers import made_of
 from tests.unit.simulation.small_shop import small_shop, table
 
 from tenure.simulation import consent, tiers
@@ -102,6 +103,7 @@ def test_a_tills_clock_is_a_little_wrong_for_a_day(shop: Path) -> None:
 
 def test_returns_take_back_what_was_sold(shop: Path) -> None:
     lines = table(shop / "landing", "orders").to_pandas()
+    lines["order_no"] = made_of(lines.order_no, "order_no")
     back = lines[lines.is_return]
     sales = lines[~lines.is_return].set_index(["order_no", "sku"])
     theirs = sales.loc[list(zip(back.order_no - 1, back.sku, strict=True))]
@@ -196,7 +198,9 @@ def test_the_world_that_came_true_is_the_landed_one(shop: Path) -> None:
     thefts = table(shop / "truth", "true_payments").filter(pc.field("kind") == "account_takeover")
     stolen = set(orders[orders.payment_id.astype(str).isin(thefts["payment_id"].to_pylist())].order_no)
     own = lines[~lines.is_return & (day >= 28) & (day < 56) & ~lines.order_no.isin(stolen)]
-    assert (own[own.member.isin(first.index)].order_no % 4 == 2).any()  # lines of an order placed again
+    assert (
+        made_of(own[own.member.isin(first.index)].order_no, "order_no") % 4 == 2
+    ).any()  # lines of an order placed again
     landed = (own.groupby("member").amount.sum() * 100).round().reindex(first.index).fillna(0.0)
     assert np.allclose(landed, told)
 
