@@ -317,7 +317,8 @@ def nearness(truth: dict) -> str:
 def answers(demo: Demo, task: str, model: dict) -> str:
     """Who was trained, and who answers: whom the gate chose, unless somebody chose otherwise since."""
     champion = Registry(str(demo.work / "registry")).version(task, "champion")
-    return f"version {model['version']}, {'model' if champion == model['version'] else f'version {champion}'} answers"
+    who = "nobody" if champion is None else "model" if champion == model["version"] else f"version {champion}"
+    return f"version {model['version']}, {who} answers"
 
 
 if __name__ == "__main__":

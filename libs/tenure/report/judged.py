@@ -45,8 +45,16 @@ class Judged:
         return self.answering == self.version
 
     @property
+    def versions(self) -> str:
+        """Which was trained, and which answers."""
+        answering = "nobody answers" if self.answering is None else f"answering: version {self.answering}"
+        return f"version {self.version}, {answering}"
+
+    @property
     def who_answers(self) -> str:
         """As the page calls it."""
+        if self.answering is None:
+            return "nobody"
         if self.is_answering:
             return "our model"
         if self.answering_model in (None, self.manifest.model):

@@ -95,8 +95,8 @@ def _footer(facts: Facts) -> str:
         "Release": f"{release.release_id}, complete through {day(release.last_complete_day)}, {facts.landed.batches} "
         f"batch{'es' if facts.landed.batches != 1 else ''}",
         "Contract": f"fingerprint {release.fingerprint}, code {release.code_version}",
-        "Churn model": f"version {facts.churn.version}, answering: version {facts.churn.answering}",
-        "Recommender": f"version {facts.recommender.version}, answering: version {facts.recommender.answering}",
+        "Churn model": facts.churn.versions,
+        "Recommender": facts.recommender.versions,
         "The source lacks": f"{lacks}; models do not read what is missing",
         "Members": "appear by their pseudonym (member_key); only silver/member_identities leads back to the shop's ids",
     }

@@ -76,6 +76,13 @@ def test_the_page_says_who_was_let_answer_in_the_place_of_the_newest(found: Fact
     assert "active members whom our model expects" in told
 
 
+def test_the_page_says_that_nobody_answers(found: Facts) -> None:
+    told = page(replace(found, churn=replace(found.churn, answering=None, answering_model=None)))
+    assert "nobody answers" in told
+    assert "version None" not in told
+    assert "whom the model that scored them expects" in told
+
+
 def test_the_page_says_what_is_a_mean_over_seeds(found: Facts, html: str) -> None:
     assert "are means of" not in html
     config = {**found.churn.manifest.config, "seeds": 3}

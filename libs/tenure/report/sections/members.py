@@ -102,9 +102,10 @@ def at_risk(facts: Facts) -> str:
         (f"spent in {longest} days", "n"),
         ("visits by week, half a year", ""),
     ]
+    who = facts.churn.who_answers if facts.churn.answering else "the model that scored them"
     rows = [_risk_row(place, member, shop.currency) for place, member in enumerate(facts.members.at_risk, 1)]
     return (
-        f"<p>The {len(rows)} of {count(facts.members.active)} active members whom {facts.churn.who_answers} expects "
+        f"<p>The {len(rows)} of {count(facts.members.active)} active members whom {who} expects "
         f"least to see again within {shop.horizon_days} days. Members who have lapsed already are not among them.</p>"
         + card("Highest probability first", table(head, rows))
     )
