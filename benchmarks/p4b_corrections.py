@@ -40,7 +40,7 @@ ONE_IN = 100  # members who are corrected
 CORRECTED_BY = "benchmarks/p4b_corrections.py"
 EVERY = 8  # of their lines: one is taken back, the next one was forgotten
 
-_NEW_LINE, _NEW_ORDER = 1 << 59, 1 << 45  # numbers far beyond the simulator's
+_NEW_LINE, _NEW_ORDER = 1 << 59, 1 << 45  # an order number that the simulator never prints
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ from tenure.ports import free_port
 from tenure.registry.registry import Registry
 from tenure.simulation.landing import LANDING, TRUTH
 from tenure.simulation.settings import SimulateShop
-from tenure.simulation.simulate import simulated
+from tenure.simulation.simulate import STORY_VERSION, simulated
 
 SIZES = {"full": "", "smoke": "_smoke"}  # which of conf/train/*.yaml
 SETUP = Path("var/logs/setup.json")
@@ -258,7 +258,7 @@ def check_same_shop(demo: Demo) -> None:
     if demo.simulation is None or not (demo.work / "lake").exists():
         return
     before = simulated(demo.simulation.folder)
-    asked = demo.simulation.settings.model_dump(mode="json")
+    asked = {**demo.simulation.settings.model_dump(mode="json"), "story_version": STORY_VERSION}
     changed = sorted(key for key in asked if before and before.get(key) != asked[key] and key != "processes")
     if changed:
         raise WrongInput(

@@ -208,6 +208,10 @@ def test_another_simulated_shop_is_not_landed_on_top(demo, monkeypatch: pytest.M
     demo.check_same_shop(asked)
     with pytest.raises(demo.WrongInput, match="of other members, seed"):
         demo.check_same_shop(planned(demo, monkeypatch, *SIMULATED, "--members", "11", "--seed", "2", *work))
+    mark = tmp_path / "simulated" / "simulation.json"
+    mark.write_text(json.dumps({k: v for k, v in json.loads(mark.read_text()).items() if k != "story_version"}))
+    with pytest.raises(demo.WrongInput, match="of other story_version"):
+        demo.check_same_shop(asked)
 
 
 def _bootstrap(*lines: str, path: str) -> subprocess.CompletedProcess[str]:

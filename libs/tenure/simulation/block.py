@@ -16,6 +16,7 @@ from tenure.simulation.members import Members, member_id
 T = TypeVar("T")
 _HOUR_US = 3600 * MICROSECONDS
 DAYS_AN_ORDER_NO = 4096  # an order's number holds its member and day; eleven years
+_LOOKING = 1 << 43  # beyond the number of any order
 
 
 class Block:
@@ -34,6 +35,10 @@ class Block:
         The odd one after it is its return's; the next two are those of the same order placed again.
         """
         return (self.members.number[members] * DAYS_AN_ORDER_NO + day) * 4
+
+    def session_no(self, members: Places, day: int) -> Ints:
+        """The number (n,) of a session in which a member looks and orders nothing; of others it is the order's."""
+        return self.order_no(members, day) + _LOOKING
 
     def moment(self, members: Places, chance: Chance, day: int) -> Ints:
         """A time of day (n,) in the shop's hours, in UTC microseconds."""

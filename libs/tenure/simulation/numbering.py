@@ -1,7 +1,7 @@
 """The numbers that the shop's systems print, which tell nothing but which thing is meant.
 
 Within the simulation a number is put together from its member's, its day and what it is for, so that it is the same in
-every partition. As such it would tell whoever reads the landing files more than a shop's files do: whose an order is
+every partition. As such it would tell whoever reads the landing files more than a shop's numbers do: whose an order is
 that names nobody, which line is a copy, which payment came after one that failed. So what lands, and what truth tables
 name, is that number's image under a fixed permutation: still unique, still the same everywhere.
 """

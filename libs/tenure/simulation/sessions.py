@@ -93,7 +93,7 @@ class Sessions:
         looks = self._block.members.chance.take(visits).split("looks", day.day)
         chance = Chance(np.concatenate([receipts.chance.keys, looks.keys])).split("session")
         start = np.concatenate([receipts.moment, self._block.moment(visits, looks, day.day)])
-        session = np.concatenate([receipts.number, self._block.order_no(visits, day.day) + 1])
+        session = np.concatenate([receipts.number, self._block.session_no(visits, day.day)])
         lines = np.bincount(receipts.lines.order, minlength=len(member))
         counts = self._counts(chance, lines)
         return self._walk(day, receipts, member, chance, start, session, lines, counts)

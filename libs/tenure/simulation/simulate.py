@@ -33,6 +33,8 @@ from tenure.simulation.telling import Teller
 from tenure.simulation.truths import Ceilings, Truthteller
 
 _MARK = "simulation.json"
+# Raised when the same settings come to land something else, so that nobody lands both in one lake.
+STORY_VERSION = 2
 
 
 @dataclass
@@ -149,14 +151,21 @@ def _clear(folder: Path) -> None:
 
 
 def simulated(folder: Path) -> dict[str, Any] | None:
-    """The settings of the simulation that a folder holds; None where it holds none."""
+    """The settings of the simulation that a folder holds, and its ``story_version``; None where it holds none."""
     mark = folder / _MARK
-    return json.loads(mark.read_text(encoding="utf-8"))["settings"] if mark.is_file() else None
+    if not mark.is_file():
+        return None
+    notes = json.loads(mark.read_text(encoding="utf-8"))
+    return {**notes["settings"], "story_version": notes.get("story_version", 1)}
 
 
 def _mark(config: SimulateShop, outcome: Outcome | None = None) -> None:
     """Notes in the folder how it came about, and what is in it once all of it is there."""
-    notes = {"settings": config.model_dump(mode="json"), "rows": dict(outcome.rows) if outcome else None}
+    notes = {
+        "settings": config.model_dump(mode="json"),
+        "story_version": STORY_VERSION,
+        "rows": dict(outcome.rows) if outcome else None,
+    }
     (Path(config.folder) / _MARK).write_text(json.dumps(notes, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -20,6 +20,7 @@ from tenure.spark.schema import conform
 from tenure.spark.shop import bucketed
 
 _TOTALS = ("first_visit_on", "last_visit_on", "visits", "spend_minor", "squared_gap_days")
+_SUMMED = ("member_key", "day", "known_on", "superseded_on", "visits", "spend_minor")
 
 
 def member_totals(news: DataFrame, kept: Kept, standing: DataFrame, tiles: DataFrame, buckets: int) -> DataFrame:
@@ -35,7 +36,8 @@ def member_totals(news: DataFrame, kept: Kept, standing: DataFrame, tiles: DataF
     # Looked up first and by themselves: they are few, and told to every task they spare a shuffle of all tiles.
     disordered = kept.at_hand(steps.transform(_disordered))
     in_order = steps.join(disordered, "member_key", "left_anti").transform(continued)
-    anew = tiles.join(disordered, "member_key", "left_semi").transform(resummed)
+    # Read twice by what follows, and few.
+    anew = kept(tiles.join(disordered, "member_key", "left_semi").select(*_SUMMED)).transform(resummed)
     return in_order.unionByName(anew).transform(bucketed, buckets).transform(conform, MEMBER_TOTALS)
 
 

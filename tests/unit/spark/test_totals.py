@@ -85,14 +85,29 @@ def test_totals_equal_the_sums_of_what_stood_on_each_day(spark):
     assert by_key(member_totals(everything, Kept(), nothing, everything, 4).collect()) == expected
 
     earlier = known_by(tiles, 30)
+    with_news = {(member, on) for member, on, known, *_ in tiles if known > 30}
+    assert gone_on(spark, earlier, tiles, with_news) == expected
+
+
+def test_what_is_known_of_the_past_only_later_changes_the_totals_since(spark):
+    """A load of the past: days of knowledge come in between those that are there."""
+    tiles = lives(90, random.Random(11))
+    days = sorted({tile[:2] for tile in tiles})
+    forgotten = set(random.Random(12).sample(days, len(days) // 3))
+    earlier = [tile for tile in tiles if tile[:2] not in forgotten]
+    assert gone_on(spark, earlier, tiles, forgotten) == brute_force(tiles)
+
+
+def gone_on(spark, earlier, tiles, with_news):
+    """The totals of ``earlier``, merged with what the tiles of the member-days ``with_news`` change."""
+    nothing = spark.createDataFrame([], struct(MEMBER_TOTALS))
     held = by_key(member_totals(frame(spark, earlier), Kept(), nothing, frame(spark, earlier), 4).collect())
     standing = spark.createDataFrame(
         [tuple(row[name] for name in MEMBER_TOTALS.names) for row in held.values() if row["superseded_on"] is None],
         struct(MEMBER_TOTALS),
     )
-    with_news = {(member, on) for member, on, known, *_ in tiles if known > 30}
     news = frame(spark, [tile for tile in tiles if tile[:2] in with_news])
-    assert held | by_key(member_totals(news, Kept(), standing, everything, 4).collect()) == expected
+    return held | by_key(member_totals(news, Kept(), standing, frame(spark, tiles), 4).collect())
 
 
 def test_a_total_counts_the_gaps_between_visits_as_known_then(spark):
