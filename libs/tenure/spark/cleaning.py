@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from tenure.config.source import Bound, Limit, Rule, Source
 from tenure.contracts import rules
-from tenure.contracts.landing import RAW_MEMBERS, RAW_ORDERS, RAW_TOUCHES
+from tenure.contracts.landing import RAW_ORDERS, RAW_TOUCHES
 from tenure.contracts.table import Table
 from tenure.spark.kept import Kept
 from tenure.spark.mapping import IS_BROKEN, IS_UNREADABLE
@@ -247,11 +247,10 @@ def hashed(*columns: str) -> Column:
 
 
 def flags_of(source: Source, raw: Table) -> list[str]:
-    """Every rule that marks or changes rows of a raw table."""
+    """Every rule that marks or changes landed rows of a raw table."""
     built_in = {
         RAW_ORDERS.name: [rules.DAY_SHIFTED, rules.RETURN_WITHOUT_MEMBER],
         RAW_TOUCHES.name: [rules.CAMPAIGN_UNKNOWN],
-        RAW_MEMBERS.name: [rules.FIRST_SEEN],
     }
     gaps = [gap.rule for gap in source.gaps if gap.table == raw.name and gap.fill is not None]
     bounds = [bound.rule for bound in source.bounds if bound.table == raw.name and bound.outside == "winsorise"]

@@ -133,7 +133,7 @@ def _planned(config: FitFactors, found: Release) -> Manifest:
         source=found.source,
         fingerprint=found.fingerprint,
         code_version=code_version(),
-        config=_settings(config),
+        config={**_settings(config), "lacks": [has.value for has in found.shop.lacks]},
         split=_split(config, found, periods(found, config.test_days)[2]),
         seed=config.seed,
         created_at=datetime.now(UTC),
