@@ -67,6 +67,7 @@ def test_landed_is_silver_and_duplicates_and_quarantined_and_netted(spark, lake)
     names = ("landed", "silver", "duplicates", "quarantined", "netted")
     assert {name: balances["raw_orders"][name] for name in names} == dict(zip(names, (25, 11, 2, 9, 3), strict=True))
     assert {name: balances["raw_members"][name] for name in names} == dict(zip(names, (3, 2, 0, 1, 0), strict=True))
+    assert balances["raw_members"]["silver_by_rule"] == {}  # of who was only seen, no row landed
     assert balances["raw_touches"]["landed"] == 0
 
 

@@ -266,6 +266,7 @@ def test_other_days_of_the_test_are_another_training(trained: Registry, release:
     manifest = read_manifest(trained.folder("recommender", "candidate"))
     planned = _planned(config, release).model_copy(update={"code_version": manifest.code_version})
     assert manifest.split == planned.split
+    assert manifest.config["lacks"] == planned.config["lacks"] == [has.value for has in release.shop.lacks]
     later = replace(release, newest_as_of=release.newest_as_of - timedelta(7))
     assert _planned(config, later).split != planned.split
 
