@@ -17,6 +17,7 @@ from tenure.simulation.landing import LANDING, TRUTH
 ROOT = Path(__file__).parents[2]
 WHO_MAY_KNOW = ("libs/tenure/simulation", "libs/tenure/report", "libs/tenure/contracts", "jobs/simulate_shop.py")
 LEARNS_OR_ANSWERS = ("libs", "jobs", "ray_apps")
+REPORTS = "jobs/write_report.py"  # the report may hold a model against the truth; nobody else asks it for anything
 
 
 def imports(file: Path) -> set[str]:
@@ -39,6 +40,13 @@ def test_nothing_that_learns_or_answers_imports_the_truth() -> None:
     for file in fenced():
         knows = {name for name in imports(file) if name.startswith(("tenure.contracts.truth", "tenure.simulation"))}
         assert not knows, f"{file.relative_to(ROOT)} imports {', '.join(knows)}"
+
+
+def test_nobody_learns_the_truth_from_the_report() -> None:
+    asking = {
+        str(file.relative_to(ROOT)) for file in fenced() if any(n.startswith("tenure.report") for n in imports(file))
+    }
+    assert asking == {REPORTS}
 
 
 def test_nothing_that_learns_or_answers_names_a_truth_table() -> None:

@@ -11,7 +11,7 @@ from tenure.simulation.calendar import MICROSECONDS
 from tenure.simulation.chance import Chance, Ints, Places
 from tenure.simulation.landing import Words, days
 from tenure.simulation.life import World
-from tenure.simulation.members import Members, member_id
+from tenure.simulation.members import NOBODY, Members, member_id
 
 T = TypeVar("T")
 _HOUR_US = 3600 * MICROSECONDS
@@ -28,6 +28,11 @@ class Block:
     def ids(self, members: Places) -> pa.Array:
         """The shop's ids (n,) of members at these places."""
         return self._member_ids.take(pa.array(members.astype(np.int32)))
+
+    def inviter_ids(self, members: Places) -> pa.Array:
+        """Who invited members at these places (n,); null where nobody did."""
+        numbers = self.members.inviter[members]
+        return pa.array([None if number == NOBODY else member_id(int(number)) for number in numbers], pa.string())
 
     def order_no(self, members: Places, day: int) -> Ints:
         """Every fourth number (n,), one a member and day.

@@ -39,7 +39,7 @@ _JUNK = {
     "amount": ("12,5O", "free", "#REF!"),
     "sold_at": ("31.13.2025", "noon", "0000-00"),
 }
-_TWIN, _STRAY = 1 << 58, 1 << 57  # export ids of rows that were made up are far beyond the honest ones
+TWIN, _STRAY = 1 << 58, 1 << 57  # export ids of rows that were made up are far beyond the honest ones
 _TWIN_ORDER, _STRAY_ORDER = 1 << 40, (1 << 41) + 1
 _NOTHING = -1
 _PRODUCTS_ASKED = 8
@@ -246,7 +246,7 @@ class _Day:
         sold_at = self._sold_at[places]
         moved = np.maximum(sold_at, np.minimum(sold_at + (seconds * MICROSECONDS).astype(np.int64), end))
         twin = self._at(places)
-        ids = self._ids[places] + _TWIN
+        ids = self._ids[places] + TWIN
         twin = _with(twin, "sold_at", _moment_text(moved))
         twin = _with(twin, "order_no", pc.add(twin["order_no"], _TWIN_ORDER))
         self.added.append(_with(twin, "export_id", pa.array(ids)))

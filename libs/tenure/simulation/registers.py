@@ -34,6 +34,7 @@ def member_rows(block: Block, places: Ints, day: int) -> Columns:
         "household": _answers(block, chance, "household", block.story.acquisition.households),
         "region": Words([*block.story.sessions.regions]).at(block.members.region[places]),
         "channel": Words([*block.story.acquisition.channels]).at(block.members.channel[places]),
+        "invited_by": block.inviter_ids(places),
         "exported_on": block.exported_on(day, len(places)),
     }
 

@@ -17,7 +17,7 @@ from tenure.simulation.comparison import Comparison
 from tenure.simulation.foresight import Ceiling, silence
 from tenure.simulation.landing import Columns, Files, Words, days, same
 from tenure.simulation.life import Campaign, Day, Leavers, Life
-from tenure.simulation.members import LOST_CAUSE, NOBODY, member_id
+from tenure.simulation.members import LOST_CAUSE
 from tenure.simulation.registers import campaign_id
 from tenure.simulation.settings import CAUSES, RESPONSES, Truths
 from tenure.simulation.state import FADED, NEVER, State
@@ -208,12 +208,11 @@ def _minor(money: Floats) -> pa.Array:
 
 def _members(block: Block, places: Ints) -> Columns:
     members = block.members.take(places)
-    inviters = [None if number == NOBODY else member_id(int(number)) for number in members.inviter]
     return {
         "member_id": block.ids(places),
         "joined_on": days(block.world.calendar.epoch_days(0) + members.joined),
         "channel": Words([*block.story.acquisition.channels]).at(members.channel),
-        "inviter": pa.array(inviters, pa.string()),
+        "inviter": block.inviter_ids(places),
         "orders_a_day": pa.array(members.rate),
         "drop_out": pa.array(members.drop_out),
         "patience": pa.array(members.patience),

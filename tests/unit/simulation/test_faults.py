@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from tests.unit.simulation.numbers import made_of
 from tests.unit.simulation.small_shop import rows, small_shop, table
 
-from tenure.simulation.faults import KINDS
+from tenure.config.usual_rules import MISREAD
+from tenure.simulation.faults import KINDS, TWIN
 from tenure.simulation.simulate import simulate
 from tenure.simulation.tills import LINES_AN_ORDER
 
@@ -101,6 +103,54 @@ def test_gaps_and_slips_of_the_pen_cannot_be_read(faulty: Path, told: pd.DataFra
 def test_units_out_of_range_reach_among_honest_ones(clean: Path, faulty: Path, told: pd.DataFrame) -> None:
     struck = of(faulty, told, "out_of_range")
     assert struck.units.min() < landed(clean).units.max() < struck.units.max()
+
+
+def beside_honest(clean: Path, faulty: Path, told: pd.DataFrame, fault: str) -> pd.DataFrame:
+    """The struck lines, each with its honest self under ``_honest``."""
+    return of(faulty, told, fault).merge(landed(clean), on="export_id", suffixes=("", "_honest"))
+
+
+def test_a_negative_price_is_the_honest_one_turned_round(clean: Path, faulty: Path, told: pd.DataFrame) -> None:
+    struck = beside_honest(clean, faulty, told, "negative_price")
+    assert len(struck) > 10
+    assert np.allclose(struck.amount, -struck.amount_honest.clip(lower=0.01))
+
+
+def test_a_broken_text_is_the_honest_one_with_letters_that_were_misread(
+    clean: Path, faulty: Path, told: pd.DataFrame
+) -> None:
+    struck = beside_honest(clean, faulty, told, "broken_encoding")
+    assert len(struck) > 10
+    for store, honest in zip(struck.store.astype(str), struck.store_honest.astype(str), strict=True):
+        assert store.startswith(honest)
+        assert re.fullmatch(MISREAD, store.removeprefix(honest))
+
+
+def test_a_wrong_clock_is_wrong_by_what_is_told_to_either_side(clean: Path, faulty: Path, told: pd.DataFrame) -> None:
+    struck = beside_honest(clean, faulty, told, "clock_skew")
+    off = pd.to_datetime(struck.sold_at, utc=True, format="ISO8601") - pd.to_datetime(struck.sold_at_honest, utc=True)
+    assert np.allclose(off.dt.total_seconds() / 60, struck.magnitude, atol=1e-3)
+    assert struck.magnitude.min() < -60 < 60 < struck.magnitude.max()
+    assert struck.magnitude.abs().min() < 60  # less than an hour, which no rule could tell
+
+
+def test_a_near_duplicate_is_the_same_line_a_little_later_under_another_number(
+    faulty: Path, told: pd.DataFrame
+) -> None:
+    lines = landed(faulty).assign(made=lambda rows: made_of(rows.export_id, "export_id"))
+    twins = lines.merge(told[told.fault == "near_duplicate"][["export_id", "magnitude"]], on="export_id")
+    pairs = twins.assign(made=twins.made - TWIN).merge(lines, on="made", suffixes=("", "_first"))
+    assert len(pairs) > 10
+    for column in ("member", "sku", "units", "amount", "store"):
+        assert (pairs[column].astype(str) == pairs[f"{column}_first"].astype(str)).all(), column
+    assert (pairs.order_no != pairs.order_no_first).all()
+    later = pd.to_datetime(pairs.sold_at, utc=True, format="ISO8601") - pd.to_datetime(
+        pairs.sold_at_first, utc=True, format="ISO8601"
+    )
+    seconds = later.dt.total_seconds()
+    assert seconds.between(0, 3600).all()
+    assert (seconds <= pairs.magnitude + 1e-3).all()  # never after midnight
+    assert np.isclose(seconds, pairs.magnitude, atol=1e-3).mean() > 0.9
 
 
 def test_late_rows_land_on_the_day_on_which_they_come(faulty: Path, told: pd.DataFrame) -> None:
