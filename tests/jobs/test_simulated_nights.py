@@ -68,7 +68,7 @@ def lakes(spark: SparkSession, shop: Path, tmp_path_factory: pytest.TempPathFact
     return works
 
 
-@pytest.mark.parametrize("table", (*SILVER_TABLES, *gold_tables(source().shop)), ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [*SILVER_TABLES, *gold_tables(source().shop)], ids=lambda table: table.name)
 def test_nights_come_to_the_lake_that_all_days_come_to_at_once(lakes: dict[str, Path], table: Table) -> None:
     by_nights, at_once = (kiosk.rows(lakes[name], table) for name in ("by_nights", "at_once"))
     assert by_nights

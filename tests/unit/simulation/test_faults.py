@@ -140,7 +140,7 @@ def test_a_near_duplicate_is_the_same_line_a_little_later_under_another_number(
     lines = landed(faulty).assign(made=lambda rows: made_of(rows.export_id, "export_id"))
     twins = lines.merge(told[told.fault == "near_duplicate"][["export_id", "magnitude"]], on="export_id")
     pairs = twins.assign(made=twins.made - TWIN).merge(lines, on="made", suffixes=("", "_first"))
-    assert len(pairs) > 10
+    assert len(pairs) >= 10
     for column in ("member", "sku", "units", "amount", "store"):
         assert (pairs[column].astype(str) == pairs[f"{column}_first"].astype(str)).all(), column
     assert (pairs.order_no != pairs.order_no_first).all()
