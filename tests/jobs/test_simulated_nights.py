@@ -26,13 +26,13 @@ from tenure.simulation.simulate import simulate
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
 SOURCE = Path("conf/sources/simulated.yaml")
-MEMBERS, DAYS, NIGHTS = 150, 110, 3
+MEMBERS, DAYS, NIGHTS = 150, 114, 3  # the first labels, of 26 March, mature in the nights
 FAULTS = ("faults.strength=1", "faults.late_day=0.2", "faults.late_file=0.02", "faults.exact_duplicate=0.01")
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Landing files of 107 days, and of three nights."""
+    """Landing files of all days but the last, and of three nights."""
     folder = tmp_path_factory.mktemp("shop") / "simulated"
     feeds = f"feeds=[{', '.join(source().feeds)}]"
     sizes = (f"members={MEMBERS}", f"days={DAYS}", f"nights={NIGHTS}", "processes=1", "catalogue.products=300")

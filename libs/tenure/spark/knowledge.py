@@ -19,17 +19,11 @@ def as_known(parts: DataFrame, of: Sequence[str]) -> DataFrame:
     ``of`` names the columns of the whole (a member's day). A whole has one version for each ``known_on`` among its
     parts; the ``known_on`` of the result is the version's.
     """
-    return (
-        of_versions(parts, of, lambda version: version >= F.col("known_on"))
-        .withColumn("known_on", F.col("version"))
-        .drop("version")
-    )
-
-
-def of_versions(parts: DataFrame, of: Sequence[str], holds: Callable[[Column], Column]) -> DataFrame:
-    """Each part once for every ``version`` of its whole (a ``known_on`` among the whole's parts) that ``holds``."""
     versions = F.collect_set("known_on").over(Window.partitionBy(*of))
-    return once_for_each(parts.withColumn("versions", versions), "version", F.col("versions"), holds).drop("versions")
+    known = once_for_each(
+        parts.withColumn("versions", versions), "version", F.col("versions"), lambda v: v >= F.col("known_on")
+    )
+    return known.withColumn("known_on", F.col("version")).drop("version", "versions")
 
 
 def once_for_each(rows: DataFrame, name: str, values: Column, holds: Callable[[Column], Column]) -> DataFrame:

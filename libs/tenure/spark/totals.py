@@ -36,7 +36,7 @@ def member_totals(news: DataFrame, kept: Kept, standing: DataFrame, tiles: DataF
     # Looked up first and by themselves: they are few, and told to every task they spare a shuffle of all tiles.
     disordered = kept.at_hand(steps.transform(_disordered))
     in_order = steps.join(disordered, "member_key", "left_anti").transform(continued)
-    # Read twice by what follows, and few.
+    # Read twice: for the days on which everything is summed, and for those that go on.
     anew = kept(tiles.join(disordered, "member_key", "left_semi").select(*_SUMMED)).transform(resummed)
     return in_order.unionByName(anew).transform(bucketed, buckets).transform(conform, MEMBER_TOTALS)
 
