@@ -35,8 +35,9 @@ from tenure.spark.mapping import IS_BROKEN, mapped
 
 SOURCE = "conf/sources/simulated.yaml"
 FORMS = ("parquet", "csv", "json")
-FEEDS = ("members", "products", "orders", "campaigns", "touches")
+FEEDS = tuple(read_yaml(SOURCE)["feeds"])
 SIZES = ("members=40", "days=12", "processes=1", "catalogue.products=120", "campaigns.first_day=2")
+THEFTS = ("fraud.takeover_a_day=0.2", "fraud.reported_after_days=1")  # so that chargebacks come in those days
 FAULTS = ("faults.strength=3", "faults.broken_encoding=0.02", "faults.late_day=0.02")
 OF_THE_FILES = ("batch_id", "source_file")
 # With faults order lines land as text in Parquet too; without, as numbers.
@@ -65,7 +66,7 @@ def cleaned(landed: dict[str, clean.Clean], spark: SparkSession) -> dict[str, cl
 
 
 def _of(work: Path, form: str, faults: tuple[str, ...]) -> clean.Clean:
-    told = (f"folder={work}/simulated", f"format={form}", f"feeds=[{', '.join(FEEDS)}]", *SIZES, *faults)
+    told = (f"folder={work}/simulated", f"format={form}", f"feeds=[{', '.join(FEEDS)}]", *SIZES, *THEFTS, *faults)
     simulate(load(SimulateShop, "conf/jobs/simulate_shop.yaml", told))
     said = read_yaml(SOURCE)
     feeds = {name: said["feeds"][name] | {"files": [f"{name}/*/*.{form}"], "format": form} for name in FEEDS}
