@@ -35,7 +35,13 @@ from tenure.spark.cleaning import hashed
 LINES_A_MEMBER = 97  # of the shipped shop in its 280 days
 DAYS = 280
 SOURCE = "conf/sources/simulated.yaml"
-FEEDS = ("members", "products", "orders", "campaigns", "touches")  # those that the source maps
+FEEDS = (
+    "members",
+    "products",
+    "orders",
+    "campaigns",
+    "touches",
+)  # those that clean reads; the others would only be copied
 SIMULATOR = ("conf/jobs/simulate_shop.yaml", *(f"libs/tenure/{name}" for name in ("contracts", "lake", "simulation")))
 _ROOMS = ("config", "contracts", "lake", "lifecycle", "privacy", "spark")
 JOBS = (SOURCE, "jobs", *(f"libs/tenure/{name}" for name in _ROOMS))

@@ -3,10 +3,11 @@
     spark-submit --properties-file var/jars/spark.properties jobs/clean.py --config conf/jobs/clean.yaml
     python jobs/clean.py --set env.work=var/demo --set source.quarantine_limit=0.1
 
-Each landed row has one fate: it is in silver, a duplicate, quarantined, or netted. All five numbers are counted where
-they are written, and a batch of which they do not add up, or of which too much is quarantined, is refused (exit code
-3). A batch is clean when it stands in ``conservation``, which is written last: a killed run leaves nothing that counts,
-and the next one puts its rows in their place.
+Each landed row of a table that silver is made of has one fate: it is in silver, a duplicate, quarantined, or netted.
+All five numbers are counted where they are written, and a batch of which they do not add up, or of which too much is
+quarantined, is refused (exit code 3). Rows of tables that silver has not got yet stay in bronze. A batch is clean when
+it stands in ``conservation``, which is written last: a killed run leaves nothing that counts, and the next one puts its
+rows in their place.
 """
 
 from __future__ import annotations
@@ -24,7 +25,15 @@ from tenure.config.env import Env
 from tenure.config.settings import Settings
 from tenure.config.source import Source
 from tenure.contracts.control import CONSERVATION, QUARANTINE, REPLACED
-from tenure.contracts.landing import RAW_CAMPAIGNS, RAW_MEMBERS, RAW_ORDERS, RAW_PRODUCTS, RAW_TABLES, RAW_TOUCHES
+from tenure.contracts.landing import (
+    CLEANED_TABLES,
+    RAW_CAMPAIGNS,
+    RAW_MEMBERS,
+    RAW_ORDERS,
+    RAW_PRODUCTS,
+    RAW_TABLES_AHEAD,
+    RAW_TOUCHES,
+)
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, CAMPAIGNS, MEMBER_IDENTITIES, MEMBERS, ORDER_LINES, PRODUCTS
 from tenure.contracts.table import Table
 from tenure.errors import Refused
@@ -73,6 +82,11 @@ def _clean(waiting: Waiting) -> int:
 
 
 def _clean_batch(batch: Batch) -> None:
+    left = [f"{rows:,} rows of {table.name}" for table in RAW_TABLES_AHEAD if (rows := batch.landed.get(table.name))]
+    if left:
+        batch.job.says(
+            f"batch {batch.batch_no}: {', '.join(left)} stay in bronze, as silver has no tables for them yet"
+        )
     written = [_described(batch, raw, write) for raw, write in WRITERS]
     _described(batch, MEMBER_IDENTITIES, _write_identities)
     with described(batch.spark, f"clean: set aside rows of batch {batch.batch_no}"):
@@ -218,7 +232,7 @@ def _balances(batch: Batch, written: Iterable[Written]) -> list[Balance]:
         rows = batch.kept(reduce(DataFrame.unionByName, shown))
         found = _write_set_aside(batch, rows, list(parts))
         by_rule = _by_rule(rows, reasons)
-    return [_balance(batch, table.name, parts.get(table.name), found, by_rule, reasons) for table in RAW_TABLES]
+    return [_balance(batch, table.name, parts.get(table.name), found, by_rule, reasons) for table in CLEANED_TABLES]
 
 
 def _as_landed(batch: Batch, part: Written) -> list[DataFrame]:

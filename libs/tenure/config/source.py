@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
@@ -19,7 +19,7 @@ from tenure.config.settings import Settings
 from tenure.config.usual_rules import told_out
 from tenure.contracts import rules
 from tenure.contracts.currency import is_code
-from tenure.contracts.landing import KNOWN_ON, RAW_PRODUCTS, RAW_TABLES, RAW_TOUCHES
+from tenure.contracts.landing import CLEANED_TABLES, KNOWN_ON, RAW_PRODUCTS, RAW_TABLES, RAW_TABLES_AHEAD, RAW_TOUCHES
 from tenure.contracts.shop import Shop
 from tenure.contracts.silver import SILVER_TABLES
 from tenure.contracts.table import NUMERIC, Has, Kind, Table, fingerprint
@@ -51,6 +51,17 @@ def _contract(table: str) -> Table:
     if table not in tables:
         raise ValueError(f"table {table!r} is no raw table{_did_you_mean(table, tables)}")
     return tables[table]
+
+
+def _cleaned(table: str) -> Table:
+    """The contract of a table whose rows are judged."""
+    contract = _contract(table)
+    if contract in RAW_TABLES_AHEAD:
+        raise ValueError(
+            f"{table} lands in bronze and is not cleaned yet, so nothing would be judged by this: take it out until it "
+            f"is, or write it for one of {', '.join(t.name for t in CLEANED_TABLES)}"
+        )
+    return contract
 
 
 def _glob(pattern: str) -> str:
@@ -182,7 +193,7 @@ class Bound(Settings):
 
     @model_validator(mode="after")
     def _fits_its_column(self) -> Bound:
-        kind = _contract(self.table).column(self.column).kind
+        kind = _cleaned(self.table).column(self.column).kind
         if kind not in (*NUMERIC, Kind.DAY):
             raise ValueError(f"{self.column} is a {kind}, and only numbers and days have bounds: write a rule instead")
         limits = [limit for limit in (self.low, self.high) if limit is not None]
@@ -204,7 +215,7 @@ class Gap(Settings):
 
     @model_validator(mode="after")
     def _is_of_a_column(self) -> Gap:
-        _contract(self.table).column(self.column)
+        _cleaned(self.table).column(self.column)
         return self
 
 
@@ -224,7 +235,7 @@ class Rule(Settings):
 
     @model_validator(mode="after")
     def _sets_columns(self) -> Rule:
-        contract = _contract(self.table)
+        contract = _cleaned(self.table)
         for name in self.set:
             contract.column(name)
         if KNOWN_ON.name in self.set:
@@ -332,10 +343,9 @@ class Source(Settings):
         """Changes with everything that decides what becomes of a row that landed: what was cleaned under another one is
         cleaned anew. Not with ``last_complete_day``, which moves every night."""
         said = ("calendar", "currency", "lacks", "gaps", "bounds", "rules")
-        of_feeds = {"table", "timezone", "columns", "key"}
-        feeds = {name: feed.model_dump(mode="json", include=of_feeds) for name, feed in self.feeds.items()}
+        feeds = {name: told for name, feed in self.feeds.items() if (told := _cleaned_by(feed))}
         settings = self.model_dump(mode="json", include=set(said))
-        return fingerprint((*RAW_TABLES, *SILVER_TABLES), feeds=feeds, **settings)
+        return fingerprint((*CLEANED_TABLES, *SILVER_TABLES), feeds=feeds, **settings)
 
     @property
     def folder(self) -> Path:
@@ -355,8 +365,16 @@ class Source(Settings):
         return folder
 
 
+def _cleaned_by(feed: Feed) -> dict[str, Any]:
+    """What of a feed decides what becomes of a row that landed."""
+    if _contract(feed.table) not in RAW_TABLES_AHEAD:
+        return feed.model_dump(mode="json", include={"table", "timezone", "columns", "key"})
+    # Its own rows stay in bronze; but rows set aside do not show a column that any feed calls the member.
+    return {name: feed.columns[name] for name in ("member_id",) if name in feed.columns}
+
+
 _OWN_RULES = {
-    spell(c.name) for table in RAW_TABLES for c in table.columns for spell in (rules.missing, rules.out_of_range)
+    spell(c.name) for table in CLEANED_TABLES for c in table.columns for spell in (rules.missing, rules.out_of_range)
 }
 
 
@@ -371,7 +389,7 @@ def _columns_of(need: Has) -> dict[str, tuple[str, ...]]:
         return {RAW_PRODUCTS.name: ("category",)}
     if need is Has.CAMPAIGNS:
         return {RAW_TOUCHES.name: ("campaign_id",)}
-    found = {table.name: tuple(c.name for c in table.columns if c.needs is need) for table in RAW_TABLES}
+    found = {table.name: tuple(c.name for c in table.columns if c.needs is need) for table in CLEANED_TABLES}
     return {table: names for table, names in found.items() if names}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tenure.contracts.answers import ANSWER_TABLES
 from tenure.contracts.control import CONTROL_TABLES
 from tenure.contracts.gold import gold_tables
-from tenure.contracts.landing import ENVELOPE, RAW_TABLES
+from tenure.contracts.landing import ENVELOPE, RAW_TABLES, RAW_TABLES_AHEAD
 from tenure.contracts.shop import Shop
 from tenure.contracts.silver import SILVER_TABLES
 from tenure.contracts.table import Column, Layer, Table
@@ -34,7 +34,8 @@ SHOP = Shop(
 
 LAYERS = {
     Layer.BRONZE: "What a source must say of each raw table. Bronze keeps the landed columns themselves, behind the "
-    f"envelope: {', '.join(f'`{column.name}` ({column.says})' for column in ENVELOPE)}.",
+    f"envelope: {', '.join(f'`{column.name}` ({column.says})' for column in ENVELOPE)}. Silver has no table yet for "
+    f"{', '.join(f'`{table.name}`' for table in RAW_TABLES_AHEAD)}: their rows land and stay here.",
     Layer.SILVER: "Clean rows: typed, unique, in range, pseudonymous.",
     Layer.GOLD: "What is learnt from and answered with, point in time. A feature ends with its window in days and a "
     "measure of a main category with that category's place; both are the shop's settings.",

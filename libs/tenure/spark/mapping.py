@@ -14,6 +14,7 @@ from pyspark.sql import types as T
 
 from tenure.config.source import Feed, Source
 from tenure.contracts.landing import (
+    CLEANED_TABLES,
     ENVELOPE,
     KNOWN_ON,
     RAW_CAMPAIGNS,
@@ -162,7 +163,7 @@ def check_rules(spark: SparkSession, source: Source) -> None:
     Raises:
         WrongInput: naming the rule, the expression and the columns that there are.
     """
-    for table in RAW_TABLES:
+    for table in CLEANED_TABLES:
         rows = local_rows(spark, [], _as_cleaned(table))
         for rule, expression, tried in _expressions(source, table):
             try:

@@ -75,6 +75,37 @@ def test_a_gap_or_bound_of_a_table_or_column_that_is_not_there(group: str, wrong
     assert said.startswith(f"{group}.0: {UNKNOWN_TABLE if 'table' in wrong else NO_COLUMN}")
 
 
+VISITS = {
+    "table": "raw_events",
+    "files": ["visits.csv"],
+    "columns": {"event_id": "id", "member_id": "visitor", "occurred_at": "at", "event_kind": "step"},
+}
+
+
+@pytest.mark.parametrize("group", ["gaps", "bounds", "rules"])
+def test_what_is_not_cleaned_yet_is_mapped_and_has_no_rules(group: str) -> None:
+    feeds = SOURCE["feeds"] | {"visits": VISITS}
+    assert checked(Source, {**deepcopy(SOURCE), "feeds": feeds}, "market.yaml").feeds["visits"].table == "raw_events"
+    marks: dict[str, Any] = {
+        "gaps": [{"table": "raw_events", "column": "device", "rule": "odd"}],
+        "bounds": bound("stars", "raw_events", high=5),
+        "rules": rule(table="raw_events", when="stars = 3"),
+    }
+    assert refusal(feeds=feeds, **{group: marks[group]}) == (
+        f"{group}.0: raw_events lands in bronze and is not cleaned yet, so nothing would be judged by this: take it "
+        "out until it is, or write it for one of raw_members, raw_products, raw_orders, raw_campaigns, raw_touches"
+    )
+
+
+def test_what_is_not_cleaned_yet_leaves_what_is_clean_as_it_is() -> None:
+    def cleaning(**columns: str) -> str:
+        visits = VISITS | {"columns": {**VISITS["columns"], **columns}}
+        return checked(Source, {**deepcopy(SOURCE), "feeds": SOURCE["feeds"] | {"visits": visits}}, "").cleaning
+
+    assert cleaning() == cleaning(stars="cast(stars as bigint)")
+    assert cleaning() != cleaning(member_id="member")  # which rows set aside no longer show
+
+
 def bound(column: str, table: str = "raw_orders", **settings: Any) -> list[dict[str, Any]]:
     return [{"table": table, "column": column, "rule": "odd", "outside": "quarantine", **settings}]
 

@@ -68,6 +68,16 @@ def test_a_lost_row_and_a_doubled_one_break_the_equation(night, silver, what_hap
     assert bool(faults) == (what_happened != "balanced")
 
 
+def test_rows_that_clean_leaves_in_bronze_are_asked_of_no_other_table(night):
+    put(night, BATCHES, {"batch_id": "b", "landed": {"raw_orders": 8, "raw_events": 500}})
+    put(night, CONSERVATION, balance(landed=8, silver=7, duplicates=1))
+    assert not [fault for fault in checks.lost_rows(night) if "raw_events" in fault or "arrived" in fault]
+    assert list(checks.lost_landings(night, {})) == [
+        "bronze holds 0 rows of raw_events of batch 0, 500 landed",
+        "bronze holds 0 rows of raw_orders of batch 0, 8 landed",
+    ]
+
+
 def test_a_batch_that_arrived_and_was_not_cleaned_is_found(night):
     put(night, BATCHES, {"batch_id": "b", "landed": {"raw_orders": 10}})
     assert list(checks.lost_rows(night)) == ["raw_orders of batch b: 10 rows arrived, 0 were cleaned"]
