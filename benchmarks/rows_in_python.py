@@ -61,6 +61,11 @@ def by(udf: Callable[..., Column], rows: DataFrame, shop: Shop) -> DataFrame:
 
 
 def pickled(shop: Shop) -> Callable[..., Column]:
+    return F.udf(told_of_a_row(shop), TOLD, useArrow=False)
+
+
+def told_of_a_row(shop: Shop) -> Callable[..., tuple[Any, ...]]:
+    """``OUTPUTS`` from the values of ``inputs``."""
     activity, horizon, (middle, long) = shop.activity_days, shop.horizon_days, _days(shop)
 
     def stage_of(first: Any, last: Any, gap: Any, visits: Any) -> str:
@@ -88,10 +93,16 @@ def pickled(shop: Shop) -> Callable[..., Column]:
             stage_of(first, last, gap, visits),
         )
 
-    return F.udf(told, TOLD, useArrow=False)
+    return told
 
 
 def pandas(shop: Shop) -> Callable[..., Column]:
+    told = told_of_series(shop)
+    return F.pandas_udf(told, TOLD, F.PandasUDFType.SCALAR)  # type: ignore[call-overload,no-any-return]
+
+
+def told_of_series(shop: Shop) -> Callable[..., pd.DataFrame]:
+    """The same of series."""
     rule, (middle, long) = stage(shop), _days(shop)
 
     def told(*values):  # type: ignore[no-untyped-def]  # Spark would read annotations; the kind is said below
@@ -112,7 +123,7 @@ def pandas(shop: Shop) -> Callable[..., Column]:
             }
         )
 
-    return F.pandas_udf(told, TOLD, F.PandasUDFType.SCALAR)  # type: ignore[call-overload,no-any-return]
+    return told
 
 
 def _holds(values: pd.Series, condition: Condition) -> np.ndarray:
@@ -123,9 +134,19 @@ def _holds(values: pd.Series, condition: Condition) -> np.ndarray:
 
 
 def arrow(shop: Shop) -> Callable[..., Column]:
-    rule, (middle, long) = stage(shop), _days(shop)
+    columns = told_of_arrays(shop)
 
     def told(*values):  # type: ignore[no-untyped-def]
+        return pa.StructArray.from_arrays(columns(*values), names=list(OUTPUTS))
+
+    return F.arrow_udf(told, TOLD, F.ArrowUDFType.SCALAR)  # type: ignore[call-overload,no-any-return]
+
+
+def told_of_arrays(shop: Shop) -> Callable[..., list[pa.Array]]:
+    """The same of arrays."""
+    rule, (middle, long) = stage(shop), _days(shop)
+
+    def told(*values: pa.Array) -> list[pa.Array]:
         row = dict(zip(_OF_STAGE, values[:4], strict=True))
         last, gap = values[1:3]
         visits_m, visits_l, spend_m, spend_l, baskets, discount, coupon, bits = values[4:]
@@ -138,7 +159,7 @@ def arrow(shop: Shop) -> Callable[..., Column]:
             stages = pc.if_else(holds, pa.scalar(case.outcome), stages)
         # Arrow counts no bits: the array's memory is shown to NumPy.
         ones = np.bitwise_count(bits.to_numpy(zero_copy_only=False).view(np.uint64)).astype(np.int64)
-        columns = [
+        return [
             _over(last, gap),
             _over(_each(visits_m, middle), _each(visits_l, long)),
             _over(_each(spend_m, middle), _each(spend_l, long)),
@@ -147,9 +168,8 @@ def arrow(shop: Shop) -> Callable[..., Column]:
             pa.array(ones),
             stages,
         ]
-        return pa.StructArray.from_arrays(columns, names=list(OUTPUTS))
 
-    return F.arrow_udf(told, TOLD, F.ArrowUDFType.SCALAR)  # type: ignore[call-overload,no-any-return]
+    return told
 
 
 def _each(values: pa.Array, days: int) -> pa.Array:

@@ -17,7 +17,7 @@ PEERS = {
     "p1_clean_and_features": ["DuckDB", "plain PySpark idiom"],
     "p1b_many_days": ["DuckDB", "loop over days"],
     "p2_sessions": ["DuckDB", "DuckDB, by spans"],
-    "p3_python_udfs": ["pickled UDF", "pandas UDF", "Arrow UDF"],
+    "p3_python_udfs": [f"{kind} UDF{part}" for part in ("", ", windows") for kind in ("pickled", "pandas", "Arrow")],
     "p4a_delta_write": ["plain Parquet, order_lines", "plain Parquet, member_days"],
     "p4b_corrections": ["rebuild, known from now on", "rebuild, a load of the past"],
     "p4c_new_day": ["rebuild of all days"],

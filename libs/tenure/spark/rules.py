@@ -24,14 +24,18 @@ def _all(conditions: tuple[Condition, ...]) -> Column:
 
 
 def _holds(condition: Condition) -> Column:
-    value = F.col(condition.column).cast("double")
-    is_gap = value.isNull() | F.isnan(value)
+    """Null, which no case takes, where the column is null."""
+    column = F.col(condition.column)
     if condition.comparison is Is.MISSING:
-        return is_gap
-    compared = {
-        Is.AT_LEAST: value >= condition.value,
-        Is.MORE_THAN: value > condition.value,
-        Is.AT_MOST: value <= condition.value,
-        Is.LESS_THAN: value < condition.value,
-    }[condition.comparison]
-    return ~is_gap & compared
+        return column.isNull() | F.isnan(column)
+    # A whole number is compared as one: a column of counts is not made floats of, for every case anew.
+    value = int(condition.value) if float(condition.value).is_integer() else condition.value
+    match condition.comparison:
+        case Is.AT_MOST:
+            return column <= value
+        case Is.LESS_THAN:
+            return column < value
+        case Is.AT_LEAST:
+            return (column >= value) & ~F.isnan(column)  # to Spark NaN is more than any number
+        case Is.MORE_THAN:
+            return (column > value) & ~F.isnan(column)

@@ -58,6 +58,21 @@ def test_the_stage_is_the_same_in_spark_and_in_python(spark, rows):
     assert set(by_spark) <= set(STAGES)
 
 
+def test_whole_numbers_are_compared_with_columns_of_counts_and_others_too(spark):
+    cases = (
+        Condition("visits", Is.AT_MOST, 1.0),
+        Condition("visits", Is.MORE_THAN, 2.5),
+        Condition("visits", Is.MISSING),
+    )
+    rule = Rule(
+        tuple(Case(outcome, (case,)) for outcome, case in zip(("few", "many", "none"), cases, strict=True)), "some"
+    )
+    visits = [0, 1, 2, 3, None]
+    found = spark.createDataFrame([(each,) for each in visits], "visits long").select(decided(rule)).collect()
+    assert [row[0] for row in found] == [decide(rule, {"visits": each}) for each in visits]
+    assert [row[0] for row in found] == ["few", "few", "some", "many", "none"]
+
+
 def test_the_first_case_that_holds_decides():
     rule = Rule(
         cases=(
