@@ -191,8 +191,8 @@ def _write(batch: Batch, raw: Table, table: Table, judged: DataFrame, beside: Da
 
 
 def _count_flagged(flag: str) -> Column:
-    """How many rows have the flag. Most have none at all: to look that up first takes a fifth off what a write of
-    ``order_lines`` costs, as rows that pass are counted without generated code."""
+    """How many rows have the flag. Most have none at all: to look that up first spares a source of many rules the
+    search, which is interpreted, as all that is counted of rows that pass (docs/benchmarks.md, P4a)."""
     return F.count(F.when(F.size("flags") > 0, F.when(F.array_contains("flags", flag), F.lit(True))))
 
 
