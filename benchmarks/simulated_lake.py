@@ -25,6 +25,7 @@ from benchmarks import machine
 from tenure.config.env import Env
 from tenure.config.settings import load, read_yaml
 from tenure.config.source import Source
+from tenure.contracts.landing import CLEANED_TABLES
 from tenure.contracts.table import Table
 from tenure.errors import TenureError
 from tenure.simulation.settings import SimulateShop
@@ -35,13 +36,8 @@ from tenure.spark.cleaning import hashed
 LINES_A_MEMBER = 97  # of the shipped shop in its 280 days
 DAYS = 280
 SOURCE = "conf/sources/simulated.yaml"
-FEEDS = (
-    "members",
-    "products",
-    "orders",
-    "campaigns",
-    "touches",
-)  # those that clean reads; the others would only be copied
+# What clean reads; the others would only be copied.
+FEEDS = tuple(table.name.removeprefix("raw_") for table in CLEANED_TABLES)
 SIMULATOR = ("conf/jobs/simulate_shop.yaml", *(f"libs/tenure/{name}" for name in ("contracts", "lake", "simulation")))
 _ROOMS = ("config", "contracts", "lake", "lifecycle", "privacy", "spark")
 JOBS = (SOURCE, "jobs", *(f"libs/tenure/{name}" for name in _ROOMS))

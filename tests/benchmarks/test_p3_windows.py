@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 from benchmarks import windows_in_python
+from benchmarks.landed_lines import LACKS
+from tests import visiting_shop
 
 from tenure.contracts import gold
-from tenure.contracts.shop import Shop
 from tenure.contracts.silver import MEMBERS
-from tenure.contracts.table import Has
 from tenure.spark.features import member_features
 from tenure.spark.schema import struct
 
-SHOP = Shop(
-    name="shop",
-    currency="USD",
-    calendar="UTC",
-    windows_days=(7, 28, 84),
-    activity_days=84,
-    horizon_days=28,
-    first_as_of=date(2025, 3, 26),
-    as_of_every_days=14,
-    buckets=2,
-    categories=("bread", "milk"),
-    lacks=(Has.RETURNS, Has.CAMPAIGNS, Has.DEMOGRAPHICS),
-)
+SHOP = replace(visiting_shop.SHOP, buckets=2, lacks=LACKS)
 AS_OF = date(2025, 6, 1)
 OFTEN, TWICE, SILENT, TAKEN_BACK, LATER = 11, -22, 33, 44, 55
 WAYS = {
