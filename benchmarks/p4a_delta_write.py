@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -70,30 +72,45 @@ def run(arguments: Arguments) -> list[results.Result]:
     lake = released(running.engine, arguments.work, arguments.events)
     found = []
     for write in writes(running.engine, lake):
-        with in_memory(write.rows) as rows:
-            found += measured(running, write, rows, arguments)
+        with in_memory(running.engine, write.rows) as held:
+            found += measured(running, write, held, arguments)
     shutil.rmtree(arguments.work / "p4a", ignore_errors=True)
     return found
 
 
+@dataclass(frozen=True)
+class Held:
+    """A frame that is kept in memory: how many rows it has, and what the session held before it."""
+
+    spark: SparkSession
+    rows: int
+    others: frozenset[int]
+
+    def refuse_on_disk(self) -> None:
+        """Raises where the frame does not fit in memory: both sides would read it from files again."""
+        ours = [frame for frame in _held(self.spark) if frame.id() not in self.others]
+        if any(frame.diskSize() or frame.numCachedPartitions() < frame.numPartitions() for frame in ours):
+            raise WrongInput(f"the rows do not fit in the {engines.MEMORY_GB} GB of the driver: give fewer --events")
+
+
 @contextmanager
-def in_memory(rows: DataFrame) -> Iterator[int]:
-    """Holds the frame in memory within; how many rows it has."""
-    rows.persist()
+def in_memory(
+    spark: SparkSession, rows: DataFrame, level: StorageLevel = StorageLevel.MEMORY_AND_DISK_DESER
+) -> Iterator[Held]:
+    """Holds the frame within, in memory as far as it fits."""
+    others = frozenset(frame.id() for frame in _held(spark))
+    rows.persist(level)
     try:
-        yield rows.count()
+        yield Held(spark, rows.count(), others)
     finally:
         rows.unpersist()
 
 
-def refuse_rows_on_disk(spark: SparkSession) -> None:
-    """Raises where a frame that is held does not fit in memory: both sides would read it from files again."""
-    held = spark._jsc.sc().getRDDStorageInfo()  # type: ignore[union-attr]
-    if any(frame.diskSize() or frame.numCachedPartitions() < frame.numPartitions() for frame in held):
-        raise WrongInput(f"the rows do not fit in the {engines.MEMORY_GB} GB of the driver: give fewer --events")
+def _held(spark: SparkSession) -> Any:
+    return spark._jsc.sc().getRDDStorageInfo()  # type: ignore[union-attr]
 
 
-def measured(running: Started[SparkSession], write: Write, rows: int, arguments: Arguments) -> list[results.Result]:
+def measured(running: Started[SparkSession], write: Write, held: Held, arguments: Arguments) -> list[results.Result]:
     spark, start_s = running
     seconds, _ = timed_pass(write.read_alone)
     ours, theirs = Folders(arguments.work / "p4a" / "delta"), Folders(arguments.work / "p4a" / "parquet")
@@ -101,7 +118,7 @@ def measured(running: Started[SparkSession], write: Write, rows: int, arguments:
     sides = {"Delta": ours, peer: theirs}
 
     def equal(_: Peer) -> None:
-        refuse_rows_on_disk(spark)
+        held.refuse_on_disk()
         plain = spark.read.schema(struct(write.table)).parquet(str(theirs.newest))
         write.refuse_unequal(delta.read(spark, str(ours.newest), write.table), plain)
 
@@ -129,7 +146,7 @@ def measured(running: Started[SparkSession], write: Write, rows: int, arguments:
         noisy=arguments.noisy,
         events=arguments.events,
         packages=("pyspark", "delta-spark"),
-        facts=lambda _: {"rows": rows, "reading_alone_s": round(seconds, 3)},
+        facts=lambda _: {"rows": held.rows, "reading_alone_s": round(seconds, 3)},
     )
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 from benchmarks import p4a_delta_write
-from benchmarks.p4a_delta_write import in_memory, refuse_rows_on_disk, writes
+from benchmarks.p4a_delta_write import in_memory, writes
 from benchmarks.simulated_lake import Lake
 from deltalake import DeltaTable
 from pyspark import StorageLevel
@@ -50,9 +50,9 @@ def lake(spark, tmp_path):
 
 def test_both_tables_are_written_as_the_jobs_write_them_and_hold_the_rows_given(spark, lake, tmp_path):
     for write in writes(spark, lake):
-        with in_memory(write.rows) as rows:
-            refuse_rows_on_disk(spark)
-            assert rows == 2
+        with in_memory(spark, write.rows) as held:
+            held.refuse_on_disk()
+            assert held.rows == 2
             write.by_job(write.rows, str(tmp_path / "ours"))
             write.as_parquet(str(tmp_path / "plain" / write.table.name))
         plain = spark.read.schema(struct(write.table)).parquet(str(tmp_path / "plain" / write.table.name))
@@ -67,11 +67,10 @@ def test_what_clean_counts_as_it_writes_is_counted(spark, lake, tmp_path):
     assert (written.silver, written.newest_day, written.rules) == (2, DAY, {"near_duplicate": 2})
 
 
-def test_rows_that_lie_on_disk_are_refused(spark):
-    rows = spark.range(100).select(F.col("id")).persist(StorageLevel.DISK_ONLY)
-    try:
-        rows.count()
+def test_rows_that_lie_on_disk_are_refused_and_what_others_hold_is_not(spark):
+    others, mine = (spark.range(count).select(F.col("id")) for count in (100, 200))
+    with in_memory(spark, others, StorageLevel.DISK_ONLY) as on_disk:
+        with in_memory(spark, mine) as held:
+            held.refuse_on_disk()
         with pytest.raises(WrongInput, match="give fewer --events"):
-            refuse_rows_on_disk(spark)
-    finally:
-        rows.unpersist()
+            on_disk.refuse_on_disk()

@@ -174,9 +174,11 @@ def test_a_source_that_is_simulated_reads_its_simulation_and_is_held_against_its
     demo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = planned(demo, monkeypatch, *SIMULATED, "--members", "300", "--seed", "7", "--work", "var/shop")
+    mapped = demo.load(demo.Source, SIMULATED[1]).feeds
+    assert {"orders", "payments", "consents"} <= set(mapped)
     assert shop.simulation.command == [
         *("--config", "conf/jobs/simulate_shop.yaml", "--members", "300", "--seed", "7", "--faults"),
-        *("--set", "folder=var/shop/simulated", "--set", "feeds=[members, products, orders, campaigns, touches]"),
+        *("--set", "folder=var/shop/simulated", "--set", f"feeds=[{', '.join(mapped)}]"),
     ]
     assert "source.data=var/shop/simulated/landing" in shop.on
     assert shop.against == ["--set", "truth=var/shop/simulated/truth"]
