@@ -21,7 +21,7 @@ from tenure.config.env import Env, Place
 from tenure.config.settings import Settings
 from tenure.config.source import Source
 from tenure.lake.job_run import JobRun
-from tenure.lake.release import newest_release
+from tenure.lake.release import Release, newest_release
 from tenure.lake.runs import job_run
 from tenure.registry.registry import Registry
 from tenure.report.facts import facts
@@ -43,16 +43,16 @@ class WriteReport(Settings):
 
 
 def run(config: WriteReport) -> None:
-    with job_run(config.env.lake_root, "write_report", config.env.storage_options) as job:
-        _write(config, job)
+    env = config.env
+    release = newest_release(env.lake_root, env.storage_options)  # first: where there is no lake none is begun
+    with job_run(env.lake_root, "write_report", env.storage_options) as job:
+        _write(config, release, job)
 
 
-def _write(config: WriteReport, job: JobRun) -> None:
+def _write(config: WriteReport, release: Release, job: JobRun) -> None:
     env = config.env
     folder = Path(config.folder or env.work)
-    folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    release = newest_release(env.lake_root, env.storage_options)
     release.refuse_another_source(config.source.name)
     found = facts(
         release,
@@ -65,6 +65,7 @@ def _write(config: WriteReport, job: JobRun) -> None:
     )
     if found.seconds:  # of a run whose stages are timed: this one's own, but for the writing
         found = replace(found, seconds=found.seconds | {"report": round(time.monotonic() - began, 1)})
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.html").write_text(page(found), encoding="utf-8")
     (folder / "summary.json").write_text(json.dumps(summary(found), indent=2) + "\n", encoding="utf-8")
     job.read["test_predictions"] = len(found.predictions)

@@ -128,6 +128,11 @@ def test_what_is_served_equals_what_was_scored(scored: CornerShop, service: Serv
     assert served == pytest.approx([batch[scored.key(member_id)] for member_id in MEMBER_IDS], abs=1e-6)
 
 
+def test_an_answer_has_one_request_id(service: Service) -> None:
+    refused = service.client.get("/v1/members/nobody")
+    assert refused.headers.get_list("x-request-id") == [refused.json()["request_id"]]
+
+
 def test_the_items_served_are_those_scored(scored: CornerShop, service: Service) -> None:
     by = lambda row: (row["member_key"], row["include_bought"], row["rank"])  # noqa: E731
     batch = rows(scored, RECOMMENDATIONS, by)

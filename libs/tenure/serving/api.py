@@ -25,7 +25,7 @@ from tenure.serving import answers
 from tenure.serving.access import Callers
 from tenure.serving.answering import By, ChurnQuestion, Items, ItemsQuestion, Scores, Unavailable
 from tenure.serving.audit import Audit
-from tenure.serving.door import OPEN_PATHS, Door, failure
+from tenure.serving.door import MAX_BODY_BYTES, OPEN_PATHS, Door, failure
 from tenure.serving.loading import State
 from tenure.serving.requests import request_model
 from tenure.serving.store import CurrentStore, MemberStore
@@ -260,7 +260,12 @@ _Responses = dict[int | str, dict[str, Any]]
 
 def _described(model: type[BaseModel]) -> _Responses:
     """Answers of a route for OpenAPI; they are written as JSON once, by pydantic, not checked a second time."""
-    failures = {401: "No valid token.", 403: "The token lacks a role.", 503: "Nothing can answer now; try again."}
+    failures = {
+        401: "No valid token.",
+        403: "The token lacks a role.",
+        413: f"The body holds more than {MAX_BODY_BYTES} bytes.",
+        503: "Nothing can answer now; try again.",
+    }
     return {
         200: {"model": model},
         **{status: {"model": answers.Failure, "description": says} for status, says in failures.items()},

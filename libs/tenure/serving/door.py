@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from tenure.serving.audit import Audit, Entry
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})  # no member's data; probes carry no token
 OPERATE_PATHS = frozenset({"/v1/models"})
 MAX_BODY_BYTES = 1_000_000
+_REQUEST_ID = "x-request-id"
 
 
 def failure(code: str, message: str, request_id: str, field: str | None = None) -> bytes:
@@ -48,7 +50,10 @@ class _Visit:
 
     def __init__(self, door: Door, scope: Scope, receive: Receive, send: Send) -> None:
         self._door, self._scope, self._receive, self._send = door, scope, receive, send
-        self._request_id = uuid4().hex
+        # Ray Serve's proxy gives every request an id, where its sender gave none, and tells it in the answer itself.
+        given = Headers(scope=scope).get(_REQUEST_ID, "")
+        self._is_id_given = re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) is not None
+        self._request_id = given if self._is_id_given else uuid4().hex
         self._started = time.perf_counter()
         self._status = 500  # unless an answer begins
         self._body_bytes, self._is_too_large = 0, False
@@ -99,7 +104,8 @@ class _Visit:
     async def _send_marked(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            MutableHeaders(scope=message)["x-request-id"] = self._request_id
+            if not self._is_id_given:
+                MutableHeaders(scope=message)[_REQUEST_ID] = self._request_id
         await self._send(message)
 
     async def _refuse(self, status: int, code: str, says: str, headers: Mapping[str, str] | None = None) -> None:

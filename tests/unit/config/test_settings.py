@@ -40,7 +40,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(yaml: Path) -> Non
 
 
 def test_an_unknown_key_in_a_nested_group_is_refused_too(yaml: Path) -> None:
-    with pytest.raises(WrongInput, match=r"unknown key 'env.spark_mastr'; did you mean 'spark_master'\?"):
+    with pytest.raises(WrongInput, match=r"unknown key 'env.spark_mastr'; did you mean 'env.spark_master'\?"):
         load(Oven, yaml, ["env.spark_mastr=local"])
 
 
@@ -114,10 +114,10 @@ def refusal(path: Path, *overrides: str) -> str:
 @pytest.mark.parametrize(
     ("right", "typo", "sentence"),
     [
-        ("{holds: rolls}", "{hold: rolls}", "unknown key 'trays.rolls.hold'; did you mean 'holds'?"),
-        ("{holds: air}", "{holds: air, shlf: 2}", "unknown key 'spare.0.shlf'; did you mean 'shelf'?"),
-        ("{minutes: 20}", "{minuts: 20}", "unknown key 'done.minuts'; did you mean 'minutes'?"),
-        ("{minutes: 20}", "{reaches: 90, sensr: top}", "unknown key 'done.sensr'; did you mean 'sensor'?"),
+        ("{holds: rolls}", "{hold: rolls}", "unknown key 'trays.rolls.hold'; did you mean 'trays.rolls.holds'?"),
+        ("{holds: air}", "{holds: air, shlf: 2}", "unknown key 'spare.0.shlf'; did you mean 'spare.0.shelf'?"),
+        ("{minutes: 20}", "{minuts: 20}", "unknown key 'done.minuts'; did you mean 'done.minutes'?"),
+        ("{minutes: 20}", "{reaches: 90, sensr: top}", "unknown key 'done.sensr'; did you mean 'done.sensor'?"),
         ("{minutes: 20}", "{minutes: 0}", "done.minutes: Input should be greater than 0"),
     ],
 )
@@ -135,8 +135,8 @@ def test_the_command_line_reaches_into_dicts_and_tuples(bakery: Path) -> None:
 
 
 def test_the_command_line_is_corrected_within_dicts_and_tuples_too(bakery: Path) -> None:
-    assert refusal(bakery, "trays.rolls.shlf=3").endswith("unknown key 'trays.rolls.shlf'; did you mean 'shelf'?")
-    assert refusal(bakery, "trays.rols.shelf=3").endswith("unknown key 'trays.rols'; did you mean 'rolls'?")
+    assert refusal(bakery, "trays.rolls.shlf=3").endswith("unknown key 'trays.rolls.shlf'; did you mean 'trays.rolls.shelf'?")
+    assert refusal(bakery, "trays.rols.shelf=3").endswith("unknown key 'trays.rols'; did you mean 'trays.rolls'?")
     assert refusal(bakery, "spare.7.shelf=3").endswith("'spare.7' is none of the places 0 to 0")
 
 

@@ -93,6 +93,13 @@ def test_another_shops_source_is_refused_before_anything_is_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_without_a_lake_stays_as_it_is(tmp_path: Path) -> None:
+    env = Env(work=str(tmp_path / "misspelt"))
+    with pytest.raises(WrongInput, match=r"holds no release yet; run jobs/refresh\.py first"):
+        write_report.run(WriteReport.model_construct(env=env, source=source(), folder=None, truth=None))
+    assert not list(tmp_path.iterdir())
+
+
 def test_figures_that_hold_refuse_nothing(shop: tuple[Release, Registry, Path], tmp_path: Path) -> None:
     _report(shop, tmp_path, KNOWN[:3], "b1")
     assert "not known to have counted" not in (tmp_path / "report.html").read_text()

@@ -416,12 +416,28 @@ def test_every_request_leaves_one_line_without_an_id_or_a_token(own_client: Call
     assert not any(secret in text for secret in ("m17", "somebody-else", "secret-guess", client.token))
 
 
+def test_an_id_that_a_request_came_with_is_told_and_noted_and_not_answered_twice(own_client: Callable[..., Client]) -> None:
+    """Ray Serve's proxy puts it into the request and the answer."""
+    client = own_client()
+    given, mine, unfit = (
+        client.send("GET", "/v1/members/nobody", headers={"x-request-id": said} if said else {})
+        for said in ("from-the-proxy", "", "two words")
+    )
+    assert "x-request-id" not in given.headers
+    assert given.json()["request_id"] == "from-the-proxy"
+    for answer in (mine, unfit):
+        assert answer.headers["x-request-id"] == answer.json()["request_id"]
+    noted = [json.loads(line)["request_id"] for line in client.audit.read_text().splitlines()]
+    assert noted == [answer.json()["request_id"] for answer in (given, mine, unfit)]
+
+
 def test_the_description_names_every_field_with_its_meaning(client: Client) -> None:
     described = client.send("GET", "/openapi.json").json()
     asked = described["components"]["schemas"]["RecommendationsRequest"]["properties"]
     assert asked["member_ids"]["maxItems"] == 1000
     assert (asked["k"]["minimum"], asked["k"]["maximum"], asked["k"]["default"]) == (1, 100, 10)
     assert all(field["description"] for field in asked.values())
+    assert described["paths"][CHURN]["post"]["responses"].keys() == {"200", "401", "403", "404", "413", "422", "503"}
     assert described["paths"][CHURN]["post"]["security"] == [{"bearer": []}]
     assert described["paths"]["/healthz"]["get"]["security"] == []
 
