@@ -127,8 +127,8 @@ def _at(value: Any, part: Any) -> Any:
 
 def _unknown(owner: type[BaseModel] | None, path: Sequence[str], known: Sequence[str] = ()) -> str:
     known = list(owner.model_fields) if owner else list(known)
-    near = difflib.get_close_matches(path[-1], known, n=1)
-    hint = f"; did you mean {'.'.join([*path[:-1], *near])!r}?" if near else f"; there are {', '.join(known)}" if known else ""
+    near = [".".join([*path[:-1], one]) for one in difflib.get_close_matches(path[-1], known, n=1)]
+    hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}" if known else ""
     return f"unknown key {'.'.join(path)!r}{hint}"
 
 

