@@ -3,7 +3,7 @@
     python ray_apps/batch/score_members.py --config conf/batch/score_members.yaml --set env.work=var/demo
     ray job submit -- python ray_apps/batch/score_members.py --config conf/batch/score_members.yaml
 
-Buckets are scored by Ray Data, as many at once as there are workers; the answers of a task and an ``as_of`` are
+Members are scored by Ray Data, some thousands at a time by each worker; the answers of a task and an ``as_of`` are
 replaced in one commit, so a rerun changes nothing but the commit. Scores and recommendations are commits of their own:
 where the one model cannot answer, the other's table is written and the run still fails. The run leaves a row in
 ``job_runs``.
@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -34,13 +35,14 @@ from tenure.lake.layout import RETENTION, table_path
 from tenure.lake.release import Release, release
 from tenure.lake.runs import JobRun, job_run
 from tenure.lake.schema import arrow
-from tenure.serving.scoring import REFUSAL, ChurnOfBuckets, ItemsOfBuckets, candidates
+from tenure.serving.point_in_time import Part, parts
+from tenure.serving.scoring import REFUSAL, ChurnOfParts, ItemsOfParts, candidates
 
 log = logging.getLogger("score_members")
 
 
 class Workers(Settings):
-    """How many processes score buckets, and what each may use; ``gpus`` is a share of one device."""
+    """How many processes score members, and what each may use; ``gpus`` is a share of one device."""
 
     at_least: int = Field(default=1, ge=1)
     at_most: int = Field(default=1, ge=1)
@@ -70,11 +72,12 @@ def _score(config: ScoreMembers, chosen: Release, job: JobRun) -> None:
     churn, recommender = (candidates(env.registry_root, task, chosen) for task in ("churn", "recommender"))
     _connect(env)
     device = "cuda" if config.workers.gpus else "cpu"
+    everybody = parts(chosen)
     day = f"as_of = DATE '{chosen.newest_as_of}'"
     arguments: dict[str, Any] = {"release": chosen, "candidates": churn, "device": device}
-    scores = partial(_replace, ChurnOfBuckets, arguments, config, job, where=f"task = 'churn' and {day}")
+    scores = partial(_replace, ChurnOfParts, arguments, everybody, config, job, where=f"task = 'churn' and {day}")
     arguments = {"release": chosen, "candidates": recommender, "k": config.k, "device": device}
-    items = partial(_replace, ItemsOfBuckets, arguments, config, job, where=day)
+    items = partial(_replace, ItemsOfParts, arguments, everybody, config, job, where=day)
     with ThreadPoolExecutor() as both:  # neither waits for the other's processes to start
         written = [both.submit(scores), both.submit(items)]
     failed = [error for each in written if (error := each.exception())]
@@ -96,17 +99,18 @@ def _connect(env: Env) -> None:
 
 
 def _replace(
-    scorer: type[ChurnOfBuckets | ItemsOfBuckets],
+    scorer: type[ChurnOfParts | ItemsOfParts],
     arguments: dict[str, Any],
+    everybody: Sequence[Part],
     config: ScoreMembers,
     job: JobRun,
     where: str,
 ) -> None:
-    """Scores every bucket and puts the answers in the place of those that ``where`` describes, in one commit."""
-    workers, count = config.workers, arguments["release"].shop.buckets
-    # A block a bucket, made here: to cut them apart later takes workers of its own.
-    buckets = ray.data.from_items([{"bucket": bucket} for bucket in range(count)], override_num_blocks=count)
-    answers = buckets.map_batches(
+    """Scores every part and puts the answers in the place of those that ``where`` describes, in one commit."""
+    workers = config.workers
+    # A block a part, made here: to cut them apart later takes workers of its own.
+    rows = ray.data.from_items([asdict(part) for part in everybody], override_num_blocks=len(everybody))
+    answers = rows.map_batches(
         scorer,
         fn_constructor_kwargs=arguments,
         batch_size=1,

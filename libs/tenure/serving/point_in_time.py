@@ -1,7 +1,8 @@
-"""The members of one bucket as a release knows them on its newest ``as_of``: what is published and what is scored."""
+"""Some members as a release knows them on its newest ``as_of``: what is published and what is scored."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,9 +30,48 @@ class Purchases:
     times: np.ndarray
 
 
+MEMBERS_AT_ONCE = 50_000  # of whom all that is read of them is held in memory: some hundred megabytes
+
+
 @dataclass(frozen=True)
-class Bucket:
-    """The N members of a bucket, sorted by key: their rows, and what they bought as rows of ``product_ids``."""
+class Part:
+    """Some of a bucket's members: those whose keys lie in range ``number`` of the ``of`` equal ranges of all keys.
+
+    Keys are hashes, so the parts of a bucket are about equal; in their order they are the bucket sorted by key.
+    """
+
+    bucket: int
+    number: int = 0
+    of: int = 1
+
+    @property
+    def where(self) -> str:
+        """The SQL condition on the rows of its members."""
+        first = _first_keys(self.of)
+        low = [f"member_key >= {first[self.number - 1]}"] if self.number else []
+        high = [f"member_key < {first[self.number]}"] if self.number < self.of - 1 else []
+        return " and ".join([f"bucket = {self.bucket}", *low, *high])
+
+
+def _first_keys(of: int) -> list[int]:
+    """The smallest key of each part but the first."""
+    return [number * 2**64 // of - 2**63 for number in range(1, of)]
+
+
+def numbers_of(member_keys: np.ndarray, of: int) -> np.ndarray:
+    """(N,) the ``number`` of the part that each key belongs to."""
+    return np.searchsorted(np.array(_first_keys(of), dtype=np.int64), member_keys, side="right")
+
+
+def parts(release: Release) -> list[Part]:
+    """All members in parts that fit in memory, bucket by bucket; every bucket has as many."""
+    of = max(1, math.ceil(len(read_member_keys(release, Part(0))) / MEMBERS_AT_ONCE))
+    return [Part(bucket, number, of) for bucket in range(release.shop.buckets) for number in range(of)]
+
+
+@dataclass(frozen=True)
+class Members:
+    """The N members of a part, sorted by key: their rows, and what they bought as rows of ``product_ids``."""
 
     rows: MemberRows
     purchases: Purchases
@@ -43,39 +83,41 @@ class Bucket:
         return self.rows.member_keys
 
 
-def read_bucket(release: Release, bucket: int, max_events: int) -> Bucket:
-    """The bucket's members on the release's newest ``as_of``; nothing learnt on that day or later is in it."""
-    rows = read_rows(release, bucket, max_events)
-    purchases, product_ids = read_purchases(release, bucket, rows.member_keys)
-    return Bucket(rows, purchases, product_ids)
+def read_members(release: Release, part: Part, max_events: int) -> Members:
+    """The part's members on the release's newest ``as_of``; nothing learnt on that day or later is in it."""
+    rows = read_rows(release, part, max_events)
+    purchases, product_ids = read_purchases(release, part, rows.member_keys)
+    return Members(rows, purchases, product_ids)
 
 
-def read_rows(release: Release, bucket: int, max_events: int) -> MemberRows:
-    """Features and events of the bucket's members, by key."""
-    as_of, key = f"as_of = DATE '{release.newest_as_of}'", ("member_key",)
-    features = release.read(member_features(release.shop), where=f"bucket = {bucket} and {as_of}", order_by=key)
+def read_rows(release: Release, part: Part, max_events: int) -> MemberRows:
+    """Features and events of the part's members, by key."""
+    features = release.read(member_features(release.shop), where=_newest(release, part), order_by=("member_key",))
     by_version = ("member_key", "day", "known_on")
-    events = release.read(member_events(release.shop), where=_known(release, bucket), order_by=by_version)
+    events = release.read(member_events(release.shop), where=_known(release, part), order_by=by_version)
     cut, offsets = cut_events(events, features["member_key"].to_numpy(), release.newest_as_of, max_events)
     return MemberRows(features=features, held=cut, offsets=offsets)
 
 
-def read_member_keys(release: Release, bucket: int) -> np.ndarray:
-    """(N,) keys of the bucket's members, ascending."""
-    where = f"bucket = {bucket} and as_of = DATE '{release.newest_as_of}'"
-    features = member_features(release.shop)
-    return release.read(features, ("member_key",), where=where, order_by=("member_key",))["member_key"].to_numpy()
+def read_member_keys(release: Release, part: Part) -> np.ndarray:
+    """(N,) keys of the part's members, ascending."""
+    features, key = member_features(release.shop), ("member_key",)
+    return release.read(features, key, where=_newest(release, part), order_by=key)["member_key"].to_numpy()
 
 
-def read_purchases(release: Release, bucket: int, member_keys: np.ndarray) -> tuple[Purchases, pa.Array]:
+def read_purchases(release: Release, part: Part, member_keys: np.ndarray) -> tuple[Purchases, pa.Array]:
     """What the members bought and kept, as rows of the product ids beside it."""
     names = ("member_key", "product_id", "times")
-    return _net(release.read(interactions(release.shop), names, where=_known(release, bucket)), member_keys)
+    return _net(release.read(interactions(release.shop), names, where=_known(release, part)), member_keys)
 
 
-def _known(release: Release, bucket: int) -> str:
+def _newest(release: Release, part: Part) -> str:
+    return f"{part.where} and as_of = DATE '{release.newest_as_of}'"
+
+
+def _known(release: Release, part: Part) -> str:
     as_of = f"DATE '{release.newest_as_of}'"
-    return f"bucket = {bucket} and known_on < {as_of} and day < {as_of}"
+    return f"{part.where} and known_on < {as_of} and day < {as_of}"
 
 
 def _net(parts: pa.Table, keys: np.ndarray) -> tuple[Purchases, pa.Array]:

@@ -1,4 +1,4 @@
-"""Writes a release into a MemberStore, a bucket at a time, and lets readers see it in one step."""
+"""Writes a release into a MemberStore, some members at a time, and lets readers see it in one step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tenure.contracts.table import Table
 from tenure.errors import Busy
 from tenure.lake.release import Release
 from tenure.lake.schema import arrow
-from tenure.serving.point_in_time import Bucket, in_catalogue, read_bucket, read_catalogue
+from tenure.serving.point_in_time import Members, Part, in_catalogue, parts, read_catalogue, read_members
 from tenure.serving.store import LABEL_FILE, POINTER, Label, published_folders
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,8 @@ def publish(
 ) -> Path:
     """The members of ``release`` as a new store below ``root``, which is the current one from then on.
 
-    Holds one bucket and the catalogue in memory. A rerun writes the same again beside it and switches over.
+    Holds one part of the members (``parts``) and the catalogue in memory. A rerun writes the same again beside it and
+    switches over.
 
     Args:
         max_events: newest events kept of each member; as many as the models read.
@@ -58,39 +59,52 @@ def publish(
 
 
 def _write(release: Release, folder: Path, max_events: int, keyed_by: str | None) -> Label:
-    catalogue = _Catalogue(read_catalogue(release))
-    members = 0
+    catalogue, all_parts = _Catalogue(read_catalogue(release)), parts(release)
+    count = 0
     with (
         _file(folder, store_members(release.shop)) as members_file,
         _file(folder, store_events(release.shop)) as events_file,
         _file(folder, STORE_HISTORIES) as histories_file,
     ):
-        for number in range(release.shop.buckets):
-            bucket = read_bucket(release, number, max_events)
-            members_file.write_batch(_members(bucket, release))
-            events_file.write_batch(_batch(bucket.rows.events, store_events(release.shop)))
-            histories_file.write_batch(_histories(bucket, number, catalogue))
-            members += len(bucket.rows)
+        for part in all_parts:
+            members = read_members(release, part, max_events)
+            members_file.write_batch(_members(members, release))
+            events_file.write_batch(_batch(members.rows.events, store_events(release.shop)))
+            histories_file.write_batch(_histories(members, part, catalogue))
+            count += len(members.rows)
     with _file(folder, STORE_PRODUCTS) as products_file:
         products_file.write_batch(_batch(catalogue.rows, STORE_PRODUCTS))
-    return _write_label(release, folder, max_events, members, keyed_by)
+    label = Label(
+        release_id=release.release_id,
+        source=release.source,
+        fingerprint=release.fingerprint,
+        as_of=release.newest_as_of,
+        shop=release.shop,
+        max_events=max_events,
+        members=count,
+        parts=all_parts[0].of,
+        keyed_by=keyed_by,
+        bytes={path.stem: path.stat().st_size for path in sorted(folder.glob("*.arrow"))},
+    )
+    (folder / LABEL_FILE).write_text(label.to_json(), encoding="utf-8")
+    return label
 
 
-def _members(bucket: Bucket, release: Release) -> pa.RecordBatch:
+def _members(members: Members, release: Release) -> pa.RecordBatch:
     table = store_members(release.shop)
-    rows = bucket.rows.features
-    for what, offsets in (("events", bucket.rows.offsets), ("history", bucket.purchases.offsets)):
+    rows = members.rows.features
+    for what, offsets in (("events", members.rows.offsets), ("history", members.purchases.offsets)):
         rows = rows.append_column(f"{what}_from", pa.array(offsets[:-1], pa.int64()))
         rows = rows.append_column(f"{what}_to", pa.array(offsets[1:], pa.int64()))
     return _batch(rows, table)
 
 
-def _histories(bucket: Bucket, number: int, catalogue: _Catalogue) -> pa.RecordBatch:
-    bought = bucket.purchases
+def _histories(members: Members, part: Part, catalogue: _Catalogue) -> pa.RecordBatch:
+    bought = members.purchases
     columns = {
-        "bucket": np.full(len(bought.products), number, dtype=np.int64),
-        "member_key": np.repeat(bucket.member_keys, np.diff(bought.offsets)),
-        "product": catalogue.places(bucket.product_ids)[bought.products],
+        "bucket": np.full(len(bought.products), part.bucket, dtype=np.int64),
+        "member_key": np.repeat(members.member_keys, np.diff(bought.offsets)),
+        "product": catalogue.places(members.product_ids)[bought.products],
         "times": bought.times,
     }
     return _batch(pa.table(columns), STORE_HISTORIES)
@@ -131,22 +145,6 @@ def _batch(rows: pa.Table, table: Table) -> pa.RecordBatch:
     schema = arrow(table)
     columns = [rows[field.name].cast(field.type).combine_chunks() for field in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _write_label(release: Release, folder: Path, max_events: int, members: int, keyed_by: str | None) -> Label:
-    label = Label(
-        release_id=release.release_id,
-        source=release.source,
-        fingerprint=release.fingerprint,
-        as_of=release.newest_as_of,
-        shop=release.shop,
-        max_events=max_events,
-        members=members,
-        keyed_by=keyed_by,
-        bytes={path.stem: path.stat().st_size for path in sorted(folder.glob("*.arrow"))},
-    )
-    (folder / LABEL_FILE).write_text(label.to_json(), encoding="utf-8")
-    return label
 
 
 def _point_to(root: Path, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""All members of a release scored, a bucket at a time, by what answers requests: the batch side of serving."""
+"""All members of a release scored, some at a time, by what answers requests: the batch side of serving."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tenure.lake.schema import arrow
 from tenure.registry.manifest import read_manifest
 from tenure.registry.registry import Registry
 from tenure.serving.loading import champion_and_before, check_fits, in_items, no_champion
-from tenure.serving.point_in_time import in_catalogue, read_member_keys, read_purchases, read_rows
+from tenure.serving.point_in_time import Part, in_catalogue, read_member_keys, read_purchases, read_rows
 
 if TYPE_CHECKING:
     from tenure.models.recommender import Recommender
@@ -102,22 +102,23 @@ def candidates(registry_root: str, task: str, release: Release) -> Candidates:
 REFUSAL = "refusal"  # of a block: the only column, where there is nothing to answer with
 
 
-class OfBuckets(ABC, Generic[M]):
-    """Buckets in, rows of ``table`` out. Loads its model once, when the first bucket comes: a worker that raised while
-    it starts would be started again and again, and Ray passes on an error's text alone, so a refusal is a block."""
+class OfParts(ABC, Generic[M]):
+    """Parts in, rows of ``table`` out. Loads its model once, when the first part comes: a worker that raised while it
+    starts would be started again and again, and Ray passes on an error's text alone, so a refusal is a block."""
 
     table: Table
 
     def __init__(self, release: Release, candidates: Candidates, device: str = "cpu") -> None:
         self._release, self._candidates, self._device = release, candidates, device
 
-    def __call__(self, buckets: pa.Table) -> pa.Table:
+    def __call__(self, parts: pa.Table) -> pa.Table:
+        """Rows of the parts, each given as its fields."""
         try:
             name, model = self._named
         except TenureError as error:
             return pa.table({REFUSAL: [str(error)]})
         return pa.concat_tables(
-            [rows for bucket in buckets["bucket"].to_pylist() for rows in self._answers(name, model, bucket)]
+            [rows for part in parts.to_pylist() for rows in self._answers(name, model, Part(**part))]
         )
 
     @cached_property
@@ -129,8 +130,8 @@ class OfBuckets(ABC, Generic[M]):
         """Imports what it needs by itself: torch is slow to import and the driver does without."""
 
     @abstractmethod
-    def _answers(self, name: str, model: M, bucket: int) -> Iterator[pa.Table]:
-        """A bucket's rows, as the model called ``name`` answers."""
+    def _answers(self, name: str, model: M, part: Part) -> Iterator[pa.Table]:
+        """A part's rows, as the model called ``name`` answers."""
 
     def _rows(self, name: str, count: int, **columns: Any) -> pa.Table:
         """Rows of the contract; a single value stands for all of them."""
@@ -147,7 +148,7 @@ class OfBuckets(ABC, Generic[M]):
         return pa.Table.from_arrays([column(field) for field in schema], schema=schema)
 
 
-class ChurnOfBuckets(OfBuckets["MemberScorer"]):
+class ChurnOfParts(OfParts["MemberScorer"]):
     """Rows of ``member_scores``."""
 
     table = MEMBER_SCORES
@@ -157,14 +158,14 @@ class ChurnOfBuckets(OfBuckets["MemberScorer"]):
 
         return load_scorer(folder, self._device)
 
-    def _answers(self, name: str, model: MemberScorer, bucket: int) -> Iterator[pa.Table]:
+    def _answers(self, name: str, model: MemberScorer, part: Part) -> Iterator[pa.Table]:
         visits = model.inputs.visits
-        rows = read_rows(self._release, bucket, visits.max_events if visits else 1)
+        rows = read_rows(self._release, part, visits.max_events if visits else 1)
         keys, scores = rows.member_keys, model.score(rows)
-        yield self._rows(name, len(rows), bucket=bucket, member_key=keys, task=self._candidates.task, score=scores)
+        yield self._rows(name, len(rows), bucket=part.bucket, member_key=keys, task=self._candidates.task, score=scores)
 
 
-class ItemsOfBuckets(OfBuckets["Recommender"]):
+class ItemsOfParts(OfParts["Recommender"]):
     """Rows of ``recommendations``: the best ``k`` new items, and the best of all."""
 
     table = RECOMMENDATIONS
@@ -178,9 +179,9 @@ class ItemsOfBuckets(OfBuckets["Recommender"]):
 
         return load_recommender(folder, self._device)
 
-    def _answers(self, name: str, model: Recommender, bucket: int) -> Iterator[pa.Table]:
-        keys = read_member_keys(self._release, bucket)
-        purchases, product_ids = read_purchases(self._release, bucket, keys)
+    def _answers(self, name: str, model: Recommender, part: Part) -> Iterator[pa.Table]:
+        keys = read_member_keys(self._release, part)
+        purchases, product_ids = read_purchases(self._release, part, keys)
         histories = in_items(purchases, in_catalogue(product_ids, model.product_ids))
         product_ids = pa.array(model.product_ids, pa.string())
         for include_bought in (False, True):
@@ -189,7 +190,7 @@ class ItemsOfBuckets(OfBuckets["Recommender"]):
             yield self._rows(
                 name,
                 len(member),
-                bucket=bucket,
+                bucket=part.bucket,
                 member_key=keys[member],
                 include_bought=include_bought,
                 rank=place + 1,

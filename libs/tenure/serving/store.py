@@ -27,7 +27,7 @@ from tenure.errors import WrongInput
 from tenure.lake.release import shop_from_json, shop_to_json
 from tenure.lake.schema import arrow
 from tenure.models.rows import MemberRows, offsets_of
-from tenure.serving.point_in_time import Purchases
+from tenure.serving.point_in_time import Purchases, numbers_of
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class Label:
     max_events: int
     members: int
     bytes: dict[str, int]
+    parts: int = 1  # of each bucket, each a batch of the files
     keyed_by: str | None = None  # tells one secret of the member keys from another; None where none was at hand
 
     def to_json(self) -> str:
@@ -78,18 +79,18 @@ class MemberStore:
         self.folder = Path(folder)
         self.label = _read_label(self.folder)
         members, events, histories, products = store_tables(self.label.shop)
-        buckets = self.label.shop.buckets
-        self._members = _Mapped(self.folder, members, self.label, buckets)
-        self._events = _Mapped(self.folder, events, self.label, buckets)
-        self._histories = _Mapped(self.folder, histories, self.label, buckets)
+        self._batches = self.label.shop.buckets * self.label.parts
+        self._members = _Mapped(self.folder, members, self.label, self._batches)
+        self._events = _Mapped(self.folder, events, self.label, self._batches)
+        self._histories = _Mapped(self.folder, histories, self.label, self._batches)
         self._products = _Mapped(self.folder, products, self.label, 1)
 
     def find(self, member_keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where members are: (N,) rows within their buckets, and (N,) whether they are known at all."""
+        """Where members are: (N,) rows within their batches, and (N,) whether they are known at all."""
         rows = np.zeros(len(member_keys), dtype=np.int64)
         is_known = np.zeros(len(member_keys), dtype=bool)
-        for bucket, here in self._by_bucket(member_keys):
-            keys = self._members.numbers(bucket, "member_key")
+        for batch, here in self._by_batch(member_keys):
+            keys = self._members.numbers(batch, "member_key")
             found = np.minimum(np.searchsorted(keys, member_keys[here]), max(len(keys) - 1, 0))
             rows[here] = found
             is_known[here] = keys[found] == member_keys[here] if len(keys) else False
@@ -118,7 +119,7 @@ class MemberStore:
 
     def some_members(self, at_most: int) -> np.ndarray:
         """The keys of a few members, as many as there are up to ``at_most``."""
-        keys = [self._members.numbers(bucket, "member_key")[:at_most] for bucket in range(self.label.shop.buckets)]
+        keys = [self._members.numbers(batch, "member_key")[:at_most] for batch in range(self._batches)]
         return np.concatenate(keys)[:at_most]
 
     def product(self, row: int) -> dict[str, Any]:
@@ -139,8 +140,8 @@ class MemberStore:
             raise KeyError(f"{int((~is_known).sum())} of {len(member_keys)} members are not in the store")
         names = list(names or self._members.schema.names[: -len(_OFFSETS)])
         parts, order = [self._members.batch(0).select(names).slice(0, 0)], [np.zeros(0, dtype=np.int64)]
-        for bucket, here in self._by_bucket(member_keys):
-            parts.append(self._members.batch(bucket).select(names).take(pa.array(rows[here])))
+        for batch, here in self._by_batch(member_keys):
+            parts.append(self._members.batch(batch).select(names).take(pa.array(rows[here])))
             order.append(here)
         together = pa.Table.from_batches(parts)
         return together.take(np.argsort(np.concatenate(order))) if len(parts) > 2 else together
@@ -148,16 +149,20 @@ class MemberStore:
     def _pieces(self, file: _Mapped, member_keys: np.ndarray, what: str) -> tuple[list[pa.RecordBatch], np.ndarray]:
         """Zero-copy slices of ``file``, one a member, and how many rows each has."""
         rows, _ = self.find(member_keys)
-        buckets = member_keys % self.label.shop.buckets
-        starts = [self._members.numbers(b, f"{what}_from")[row] for b, row in zip(buckets, rows, strict=True)]
-        ends = [self._members.numbers(b, f"{what}_to")[row] for b, row in zip(buckets, rows, strict=True)]
+        batches = self._batches_of(member_keys)
+        starts = [self._members.numbers(b, f"{what}_from")[row] for b, row in zip(batches, rows, strict=True)]
+        ends = [self._members.numbers(b, f"{what}_to")[row] for b, row in zip(batches, rows, strict=True)]
         sizes = np.asarray(ends, dtype=np.int64) - np.asarray(starts, dtype=np.int64)
-        places = zip(buckets, starts, sizes, strict=True)
+        places = zip(batches, starts, sizes, strict=True)
         return [file.batch(b).slice(start, size) for b, start, size in places if size], sizes
 
-    def _by_bucket(self, member_keys: np.ndarray) -> list[tuple[int, np.ndarray]]:
-        buckets = member_keys % self.label.shop.buckets
-        return [(int(bucket), np.flatnonzero(buckets == bucket)) for bucket in np.unique(buckets)]
+    def _by_batch(self, member_keys: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        batches = self._batches_of(member_keys)
+        return [(int(batch), np.flatnonzero(batches == batch)) for batch in np.unique(batches)]
+
+    def _batches_of(self, member_keys: np.ndarray) -> np.ndarray:
+        parts = self.label.parts
+        return member_keys % self.label.shop.buckets * parts + numbers_of(member_keys, parts)
 
 
 _OFFSETS = ("events_from", "events_to", "history_from", "history_to")
@@ -178,7 +183,7 @@ class _Mapped:
         except pa.ArrowInvalid as error:
             raise _publish_again(folder, f"{path.name} is not readable ({error})") from None
         if not self._file.schema.equals(self.schema) or self._file.num_record_batches != batches:
-            raise _publish_again(folder, f"{path.name} is of another contract or another number of buckets")
+            raise _publish_again(folder, f"{path.name} is of another contract or another number of batches")
         self._batches: dict[int, pa.RecordBatch] = {}
         self._columns: dict[tuple[int, str], np.ndarray] = {}
 

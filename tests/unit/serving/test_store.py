@@ -15,7 +15,8 @@ from tests.small_lake import NEWEST, product, purchase, small_lake
 from tenure.contracts.gold import interactions
 from tenure.errors import Busy, WrongInput
 from tenure.lake.release import newest_release
-from tenure.serving.point_in_time import read_bucket, read_purchases
+from tenure.serving import point_in_time
+from tenure.serving.point_in_time import Part, numbers_of, parts, read_members, read_purchases, read_rows
 from tenure.serving.publishing import _alone, publish
 from tenure.serving.store import CurrentStore, MemberStore, current_folder
 
@@ -37,14 +38,52 @@ def test_rows_come_in_the_order_asked_for_and_twice_where_asked_twice(open_shop:
 def test_the_store_holds_what_the_release_says_row_by_row(open_shop: CornerShop) -> None:
     store, chosen = open_shop.published(), newest_release(open_shop.lake)
     for number in range(SHOP.buckets):
-        bucket = read_bucket(chosen, number, 16)
-        rows, purchases = store.rows(bucket.member_keys), store.purchases(bucket.member_keys)
-        assert rows.features.equals(bucket.rows.features.cast(rows.features.schema))
-        assert rows.events.equals(bucket.rows.events.cast(rows.events.schema))
-        assert rows.offsets.tolist() == bucket.rows.offsets.tolist()
+        told = read_members(chosen, Part(number), 16)
+        rows, purchases = store.rows(told.member_keys), store.purchases(told.member_keys)
+        assert rows.features.equals(told.rows.features.cast(rows.features.schema))
+        assert rows.events.equals(told.rows.events.cast(rows.events.schema))
+        assert rows.offsets.tolist() == told.rows.offsets.tolist()
         names = store.product_ids.take(pa.array(purchases.products)).to_pylist()
-        assert names == bucket.product_ids.take(pa.array(bucket.purchases.products)).to_pylist()
-        assert purchases.times.tolist() == bucket.purchases.times.tolist()
+        assert names == told.product_ids.take(pa.array(told.purchases.products)).to_pylist()
+        assert purchases.times.tolist() == told.purchases.times.tolist()
+
+
+@pytest.mark.parametrize("of", [1, 3])
+def test_every_key_lies_in_one_part_whichever_way_it_is_asked(open_shop: CornerShop, of: int) -> None:
+    chosen, everybody = newest_release(open_shop.lake), []
+    for bucket in range(SHOP.buckets):
+        for number in range(of):
+            keys = read_rows(chosen, Part(bucket, number, of), 1).member_keys
+            assert set(numbers_of(keys, of)) <= {number}
+            everybody += keys.tolist()
+    assert sorted(everybody) == sorted(open_shop.keys(*MEMBER_IDS).tolist())
+    ends = np.array([-(2**63), 2**63 - 1])
+    assert numbers_of(ends, of).tolist() == [0, of - 1]
+
+
+def test_a_store_in_parts_says_what_one_in_whole_buckets_says(
+    own_shop: CornerShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded by the parts: a bucket of many members is published in several."""
+    chosen = own_shop.release()
+    whole = MemberStore(publish(chosen, own_shop.store, max_events=16))
+    monkeypatch.setattr(point_in_time, "MEMBERS_AT_ONCE", 2)
+    assert len(parts(chosen)) > 2 * SHOP.buckets
+    cut = MemberStore(publish(chosen, own_shop.store, max_events=16))
+    assert (whole.label.parts, cut.label.parts) == (1, parts(chosen)[0].of)
+    assert cut.label.members == whole.label.members == len(MEMBER_IDS)
+    keys = own_shop.keys(*reversed(MEMBER_IDS))
+    for store in (whole, cut):
+        assert store.find(np.append(keys, [0, 2**63 - 1, -(2**63)]))[1].tolist() == [True] * len(keys) + [False] * 3
+    assert cut.rows(keys).features.equals(whole.rows(keys).features)
+    assert cut.rows(keys).events.equals(whole.rows(keys).events)
+    bought = [
+        (store.product_ids.take(pa.array(of.products)).to_pylist(), of.offsets.tolist(), of.times.tolist())
+        for store in (whole, cut)
+        for of in [store.purchases(keys)]
+    ]
+    assert bought[0] == bought[1]
+    assert sorted(cut.some_members(len(keys)).tolist()) == sorted(keys.tolist())
 
 
 def test_what_was_wholly_taken_back_is_not_in_a_history(open_shop: CornerShop) -> None:
@@ -58,7 +97,7 @@ def test_what_is_bought_on_the_day_itself_is_in_no_history_though_it_was_known_b
     yesterday = NEWEST - timedelta(days=1)
     bought = [purchase(1, "milk", yesterday), purchase(1, "tea", NEWEST, known_on=yesterday)]
     chosen = small_lake(tmp_path / "lake", bought, [product("milk"), product("tea")])
-    purchases, product_ids = read_purchases(chosen, 1, np.array([1]))
+    purchases, product_ids = read_purchases(chosen, Part(1), np.array([1]))
     assert product_ids.take(pa.array(purchases.products)).to_pylist() == ["milk"]
 
 
