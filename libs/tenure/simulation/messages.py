@@ -86,11 +86,25 @@ class Asked(Aligned):
     is_unanswered: Flags
 
 
+@dataclass(frozen=True)
+class Ticket(Aligned):
+    """Messages (q,) as they are closed; ``answered_at`` means nothing where nobody answered."""
+
+    number: Ints
+    asked: Asked
+    at: Ints
+    text: Ints
+    answered_at: Ints
+
+
 class MessageDesk:
+    """Exports a message when it is closed: by the answer, or as nobody gave one."""
+
     def __init__(self, block: Block) -> None:
         self._block, self._settings = block, block.story.messages
         self._texts = Words([*_TEXTS])
         self._coming: Diary[Asked] = Diary()
+        self._open: Diary[Ticket] = Diary()
 
     def receive(self, state: State, day: Day, receipts: Receipts, back: list[GoodsBack]) -> Asked:
         """The day's messages, those that earlier orders led to first."""
@@ -130,24 +144,45 @@ class MessageDesk:
         member = np.flatnonzero(withdrew)
         return _asked(member, self._block.order_no(member, day.day) + 1, UNSUBSCRIBE)
 
-    def rows(self, asked: Asked, day: int) -> Columns:
+    def closed(self, asked: Asked, day: int) -> Columns:
+        """Rows of what is closed on the day, be it of ``asked``, the day's messages, or of earlier ones."""
         number = asked.order_no * _MESSAGES_AN_ORDER + asked.intent
         chance = Chance.of(self._block.story.seed, "message", number)
         at = self._block.moment(asked.member, chance, day)
         waits = chance.exponential(self._settings.mean_answer_hours * _HOUR_US, "until answered").astype(np.int64)
         text = asked.intent * _TEXTS_AN_INTENT + (chance.uniform("text") * _TEXTS_AN_INTENT).astype(np.int64)
-        answered = moments(at + waits)
+        tickets = Ticket(number, asked, at, text, at + waits)
+        closes = np.where(
+            asked.is_unanswered, day + self._settings.given_up_after_days, self._days_of(tickets.answered_at, day)
+        )
+        for later in np.unique(closes):
+            self._open.note(int(later), tickets.take(np.flatnonzero(closes == later)))
+        closed = tickets.take(np.zeros(0, np.int64))
+        for part in self._open.open(day):
+            closed = closed.followed_by(part)
+        return self._rows(closed, day)
+
+    def _days_of(self, times: Ints, first: int) -> Ints:
+        """The local days (n,) of times (n,) of which none is before the day ``first``."""
+        midnights = [self._block.world.calendar.midnight_us(first)]
+        while midnights[-1] <= times.max(initial=0):
+            midnights.append(self._block.world.calendar.midnight_us(first + len(midnights)))
+        return first - 1 + np.searchsorted(np.array(midnights), times, side="right")
+
+    def _rows(self, closed: Ticket, day: int) -> Columns:
+        asked = closed.asked
+        chance = Chance.of(self._block.story.seed, "message", closed.number)
         is_about_order = asked.order_no % 2 == 0
         return {
-            "message_id": pa.array(number),
+            "message_id": pa.array(closed.number),
             "member": self._block.ids(asked.member),
             "order_no": pa.array(asked.order_no, mask=~is_about_order),
-            "at": moments(at),
-            "text": self._texts.at(text),
+            "at": moments(closed.at),
+            "text": self._texts.at(closed.text),
             "intent": Words([*INTENTS]).at(asked.intent),
-            "answered_at": pc.if_else(pa.array(asked.is_unanswered), None, answered),
+            "answered_at": pc.if_else(pa.array(asked.is_unanswered), None, moments(closed.answered_at)),
             "outcome": Words([*OUTCOMES]).at(_outcomes(asked, chance)),
-            "exported_on": self._block.exported_on(day, len(number)),
+            "exported_on": self._block.exported_on(day, len(closed.number)),
         }
 
 

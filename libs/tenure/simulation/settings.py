@@ -228,6 +228,7 @@ class Messages(Settings):
     question_share: float = Field(ge=0, le=1)
     late_question_share: float = Field(ge=0, le=1)
     mean_answer_hours: float = Field(gt=0)
+    given_up_after_days: int = Field(ge=0)
 
 
 class Faults(Settings):

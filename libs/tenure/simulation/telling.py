@@ -56,7 +56,7 @@ class Teller:
 
     def _tell_visits(self, state: State, day: Day, receipts: Receipts, back: list[GoodsBack], new: Ints) -> None:
         asked = self._messages.receive(state, day, receipts, back)
-        self._land("messages", day.day, self._messages.rows(asked, day.day))
+        self._land("messages", day.day, self._messages.closed(asked, day.day))
         if "events" in self._feeds:
             self._land("events", day.day, self._sessions.rows(state, day, receipts, back, new, asked))
 

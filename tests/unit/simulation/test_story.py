@@ -318,6 +318,15 @@ def test_unanswered_messages_are_complaints(shop: Path) -> None:
     assert set(unanswered.outcome) == {"unanswered"}
     assert set(unanswered.intent) == {"complaint_late", "complaint_quality"}
     assert messages.text.str.len().min() > 10
+    exported_on = pd.to_datetime(messages.exported_on)
+    assert (exported_on[unanswered.index] == local_day(unanswered["at"]) + pd.Timedelta(days=7)).all()
+    answered = messages.drop(unanswered.index)
+    assert (exported_on[answered.index] == local_day(answered.answered_at)).all()
+    assert (local_day(answered.answered_at) > local_day(answered["at"])).any()
+
+
+def local_day(moments: pd.Series) -> pd.Series:
+    return moments.dt.tz_convert("Europe/Berlin").dt.normalize().dt.tz_localize(None)
 
 
 def test_the_story_is_plausible(shop: Path) -> None:
