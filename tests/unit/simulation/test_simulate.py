@@ -46,7 +46,7 @@ def assert_same(one: Path, other: Path, names: Sequence[str], *, before: str = "
         assert theirs == rows(other, name, before=before), name
 
 
-@pytest.mark.parametrize("partitions", [4, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("partitions", [4, *(pytest.param(many, marks=pytest.mark.long) for many in (20, 60))])
 def test_the_story_is_the_same_in_any_number_of_partitions(shop: Path, tmp_path: Path, partitions: int) -> None:
     simulate(small_shop(tmp_path, *STORY, f"partitions={partitions}"))
     assert_same(shop, tmp_path, SHARED_TOO)
