@@ -1,8 +1,8 @@
 """The MemberStore: what a release knows of every member on its newest ``as_of``, by key, for whoever answers requests.
 
 Every file has one record batch for each part of a bucket, sorted by ``member_key``. A member's bucket is ``member_key``
-modulo the shop's buckets and its part the range of keys that its key lies in; its row is found by binary search. Offsets
-count rows of the same part's batch in the other file.
+modulo the shop's buckets, its part the range of keys that its key lies in, and its row is found by binary search.
+Offsets count rows of the same part's batch in the other file.
 """
 
 from __future__ import annotations
