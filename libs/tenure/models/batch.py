@@ -41,11 +41,11 @@ class Visits:
         categories, category_offsets = _take_ragged(self.category_offsets, events)
         return Visits(
             offsets,
-            self.values[events],
-            self.codes[events],
+            self.values.index_select(0, events),
+            self.codes.index_select(0, events),
             category_offsets,
-            self.category_ids[categories],
-            self.category_weights[categories],
+            self.category_ids.index_select(0, categories),
+            self.category_weights.index_select(0, categories),
         )
 
 
@@ -71,10 +71,10 @@ class Batch:
     def take(self, rows: Tensor) -> Batch:
         """The rows at these positions, in this order."""
         return Batch(
-            self.ids[rows],
-            None if self.features is None else self.features[rows],
+            self.ids.index_select(0, rows),
+            None if self.features is None else self.features.index_select(0, rows),
             None if self.visits is None else self.visits.take(rows),
-            None if self.labels is None else self.labels[rows],
+            None if self.labels is None else self.labels.index_select(0, rows),
         )
 
     def with_labels(self, labels: Tensor) -> Batch:
