@@ -30,7 +30,7 @@ class Purchases:
     times: np.ndarray
 
 
-MEMBERS_AT_ONCE = 50_000  # of whom all that is read of them is held in memory: some hundred megabytes
+MEMBERS_AT_ONCE = 50_000  # all that is read of so many is held in memory, less than a gigabyte
 
 
 @dataclass(frozen=True)

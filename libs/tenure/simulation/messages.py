@@ -95,6 +95,7 @@ class Ticket(Aligned):
     at: Ints
     text: Ints
     answered_at: Ints
+    outcome: Ints
 
 
 class MessageDesk:
@@ -151,12 +152,12 @@ class MessageDesk:
         at = self._block.moment(asked.member, chance, day)
         waits = chance.exponential(self._settings.mean_answer_hours * _HOUR_US, "until answered").astype(np.int64)
         text = asked.intent * _TEXTS_AN_INTENT + (chance.uniform("text") * _TEXTS_AN_INTENT).astype(np.int64)
-        tickets = Ticket(number, asked, at, text, at + waits)
+        tickets = Ticket(number, asked, at, text, at + waits, _outcomes(asked, chance))
         closes = np.where(
             asked.is_unanswered, day + self._settings.given_up_after_days, self._days_of(tickets.answered_at, day)
         )
-        for later in np.unique(closes):
-            self._open.note(int(later), tickets.take(np.flatnonzero(closes == later)))
+        for last in np.unique(closes):
+            self._open.note(int(last), tickets.take(np.flatnonzero(closes == last)))
         closed = tickets.take(np.zeros(0, np.int64))
         for part in self._open.open(day):
             closed = closed.followed_by(part)
@@ -171,7 +172,6 @@ class MessageDesk:
 
     def _rows(self, closed: Ticket, day: int) -> Columns:
         asked = closed.asked
-        chance = Chance.of(self._block.story.seed, "message", closed.number)
         is_about_order = asked.order_no % 2 == 0
         return {
             "message_id": pa.array(closed.number),
@@ -181,7 +181,7 @@ class MessageDesk:
             "text": self._texts.at(closed.text),
             "intent": Words([*INTENTS]).at(asked.intent),
             "answered_at": pc.if_else(pa.array(asked.is_unanswered), None, moments(closed.answered_at)),
-            "outcome": Words([*OUTCOMES]).at(_outcomes(asked, chance)),
+            "outcome": Words([*OUTCOMES]).at(closed.outcome),
             "exported_on": self._block.exported_on(day, len(closed.number)),
         }
 

@@ -318,7 +318,12 @@ def test_unanswered_messages_are_complaints(shop: Path) -> None:
     assert set(unanswered.outcome) == {"unanswered"}
     assert set(unanswered.intent) == {"complaint_late", "complaint_quality"}
     assert messages.text.str.len().min() > 10
-    exported_on = pd.to_datetime(messages.exported_on)
+
+
+def test_a_message_lands_on_the_day_on_which_it_is_closed(shop: Path) -> None:
+    messages = table(shop / "landing", "messages").to_pandas()
+    exported_on, unanswered = pd.to_datetime(messages.exported_on), messages[messages.answered_at.isna()]
+    assert len(unanswered)
     assert (exported_on[unanswered.index] == local_day(unanswered["at"]) + pd.Timedelta(days=7)).all()
     answered = messages.drop(unanswered.index)
     assert (exported_on[answered.index] == local_day(answered.answered_at)).all()
