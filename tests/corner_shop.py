@@ -37,7 +37,7 @@ from tenure.privacy.pseudonyms import member_key
 from tenure.registry.manifest import Gate, Manifest, write_manifest
 from tenure.registry.registry import Registry
 from tenure.serving.loading import in_items
-from tenure.serving.point_in_time import Part, in_catalogue, read_purchases, read_rows
+from tenure.serving.point_in_time import MemberPart, in_catalogue, read_purchases, read_rows
 from tenure.serving.publishing import publish as publish_members
 from tenure.serving.store import MemberStore, current_folder
 
@@ -183,7 +183,7 @@ class CornerShop:
     def train_churn(self, seed: int = 1, **manifest: Any) -> str:
         """A member encoder fitted to the released rows, registered, and the champion from then on."""
         chosen = newest_release(self.lake)
-        rows = [read_rows(chosen, Part(bucket), 16) for bucket in range(SHOP.buckets)]
+        rows = [read_rows(chosen, MemberPart(bucket), 16) for bucket in range(SHOP.buckets)]
         inputs = fit_inputs(rows[0], member_features(SHOP), max_events=16, bins=4)
         architecture = {"width": 16, "layers": 1, "heads": 2, "intermediate": 16, "rank": 2}
         torch.manual_seed(seed)
@@ -216,8 +216,8 @@ class CornerShop:
         """(members, products) net bought counts."""
         rows = []
         for bucket in range(SHOP.buckets):
-            keys = read_rows(chosen, Part(bucket), 1).member_keys
-            purchases, product_ids = read_purchases(chosen, Part(bucket), keys)
+            keys = read_rows(chosen, MemberPart(bucket), 1).member_keys
+            purchases, product_ids = read_purchases(chosen, MemberPart(bucket), keys)
             bought = in_items(purchases, in_catalogue(product_ids, PRODUCT_IDS))
             times = np.zeros((len(keys), len(PRODUCT_IDS)))
             times[bought.member_index, bought.item_index] = bought.times

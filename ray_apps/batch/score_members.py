@@ -35,7 +35,7 @@ from tenure.lake.layout import RETENTION, table_path
 from tenure.lake.release import Release, release
 from tenure.lake.runs import JobRun, job_run
 from tenure.lake.schema import arrow
-from tenure.serving.point_in_time import Part, parts
+from tenure.serving.point_in_time import MemberPart, parts
 from tenure.serving.scoring import REFUSAL, ChurnOfParts, ItemsOfParts, candidates
 
 log = logging.getLogger("score_members")
@@ -101,7 +101,7 @@ def _connect(env: Env) -> None:
 def _replace(
     scorer: type[ChurnOfParts | ItemsOfParts],
     arguments: dict[str, Any],
-    everybody: Sequence[Part],
+    everybody: Sequence[MemberPart],
     config: ScoreMembers,
     job: JobRun,
     where: str,

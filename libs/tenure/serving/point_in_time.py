@@ -34,7 +34,7 @@ MEMBERS_AT_ONCE = 50_000  # all that is read of so many is held in memory, less 
 
 
 @dataclass(frozen=True)
-class Part:
+class MemberPart:
     """Some of a bucket's members: those whose keys lie in range ``number`` of the ``of`` equal ranges of all keys.
 
     Keys are hashes, so the parts of a bucket are about equal; in their order they are the bucket sorted by key.
@@ -63,10 +63,10 @@ def numbers_of(member_keys: np.ndarray, of: int) -> np.ndarray:
     return np.searchsorted(np.array(_first_keys(of), dtype=np.int64), member_keys, side="right")
 
 
-def parts(release: Release) -> list[Part]:
+def parts(release: Release) -> list[MemberPart]:
     """All members in parts that fit in memory, bucket by bucket; every bucket has as many."""
-    of = max(1, math.ceil(len(read_member_keys(release, Part(0))) / MEMBERS_AT_ONCE))
-    return [Part(bucket, number, of) for bucket in range(release.shop.buckets) for number in range(of)]
+    of = max(1, math.ceil(len(read_member_keys(release, MemberPart(0))) / MEMBERS_AT_ONCE))
+    return [MemberPart(bucket, number, of) for bucket in range(release.shop.buckets) for number in range(of)]
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ class Members:
         return self.rows.member_keys
 
 
-def read_members(release: Release, part: Part, max_events: int) -> Members:
+def read_members(release: Release, part: MemberPart, max_events: int) -> Members:
     """The part's members on the release's newest ``as_of``; nothing learnt on that day or later is in it."""
     rows = read_rows(release, part, max_events)
     purchases, product_ids = read_purchases(release, part, rows.member_keys)
     return Members(rows, purchases, product_ids)
 
 
-def read_rows(release: Release, part: Part, max_events: int) -> MemberRows:
+def read_rows(release: Release, part: MemberPart, max_events: int) -> MemberRows:
     """Features and events of the part's members, by key."""
     features = release.read(member_features(release.shop), where=_newest(release, part), order_by=("member_key",))
     by_version = ("member_key", "day", "known_on")
@@ -99,23 +99,23 @@ def read_rows(release: Release, part: Part, max_events: int) -> MemberRows:
     return MemberRows(features=features, held=cut, offsets=offsets)
 
 
-def read_member_keys(release: Release, part: Part) -> np.ndarray:
+def read_member_keys(release: Release, part: MemberPart) -> np.ndarray:
     """(N,) keys of the part's members, ascending."""
     features, key = member_features(release.shop), ("member_key",)
     return release.read(features, key, where=_newest(release, part), order_by=key)["member_key"].to_numpy()
 
 
-def read_purchases(release: Release, part: Part, member_keys: np.ndarray) -> tuple[Purchases, pa.Array]:
+def read_purchases(release: Release, part: MemberPart, member_keys: np.ndarray) -> tuple[Purchases, pa.Array]:
     """What the members bought and kept, as rows of the product ids beside it."""
     names = ("member_key", "product_id", "times")
     return _net(release.read(interactions(release.shop), names, where=_known(release, part)), member_keys)
 
 
-def _newest(release: Release, part: Part) -> str:
+def _newest(release: Release, part: MemberPart) -> str:
     return f"{part.where} and as_of = DATE '{release.newest_as_of}'"
 
 
-def _known(release: Release, part: Part) -> str:
+def _known(release: Release, part: MemberPart) -> str:
     as_of = f"DATE '{release.newest_as_of}'"
     return f"{part.where} and known_on < {as_of} and day < {as_of}"
 

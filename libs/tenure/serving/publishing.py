@@ -19,7 +19,7 @@ from tenure.contracts.table import Table
 from tenure.errors import Busy
 from tenure.lake.release import Release
 from tenure.lake.schema import arrow
-from tenure.serving.point_in_time import Members, Part, in_catalogue, parts, read_catalogue, read_members
+from tenure.serving.point_in_time import MemberPart, Members, in_catalogue, parts, read_catalogue, read_members
 from tenure.serving.store import LABEL_FILE, POINTER, Label, published_folders
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def _members(members: Members, release: Release) -> pa.RecordBatch:
     return _batch(rows, table)
 
 
-def _histories(members: Members, part: Part, catalogue: _Catalogue) -> pa.RecordBatch:
+def _histories(members: Members, part: MemberPart, catalogue: _Catalogue) -> pa.RecordBatch:
     bought = members.purchases
     columns = {
         "bucket": np.full(len(bought.products), part.bucket, dtype=np.int64),

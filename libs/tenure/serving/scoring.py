@@ -21,7 +21,7 @@ from tenure.lake.schema import arrow
 from tenure.registry.manifest import read_manifest
 from tenure.registry.registry import Registry
 from tenure.serving.loading import champion_and_before, check_fits, in_items, no_champion
-from tenure.serving.point_in_time import Part, in_catalogue, read_member_keys, read_purchases, read_rows
+from tenure.serving.point_in_time import MemberPart, in_catalogue, read_member_keys, read_purchases, read_rows
 
 if TYPE_CHECKING:
     from tenure.models.recommender import Recommender
@@ -118,7 +118,7 @@ class OfParts(ABC, Generic[M]):
         except TenureError as error:
             return pa.table({REFUSAL: [str(error)]})
         return pa.concat_tables(
-            [rows for part in parts.to_pylist() for rows in self._answers(name, model, Part(**part))]
+            [rows for part in parts.to_pylist() for rows in self._answers(name, model, MemberPart(**part))]
         )
 
     @cached_property
@@ -130,7 +130,7 @@ class OfParts(ABC, Generic[M]):
         """Imports what it needs by itself: torch is slow to import and the driver does without."""
 
     @abstractmethod
-    def _answers(self, name: str, model: M, part: Part) -> Iterator[pa.Table]:
+    def _answers(self, name: str, model: M, part: MemberPart) -> Iterator[pa.Table]:
         """A part's rows, as the model called ``name`` answers."""
 
     def _rows(self, name: str, count: int, **columns: Any) -> pa.Table:
@@ -158,7 +158,7 @@ class ChurnOfParts(OfParts["MemberScorer"]):
 
         return load_scorer(folder, self._device)
 
-    def _answers(self, name: str, model: MemberScorer, part: Part) -> Iterator[pa.Table]:
+    def _answers(self, name: str, model: MemberScorer, part: MemberPart) -> Iterator[pa.Table]:
         visits = model.inputs.visits
         rows = read_rows(self._release, part, visits.max_events if visits else 1)
         keys, scores = rows.member_keys, model.score(rows)
@@ -179,7 +179,7 @@ class ItemsOfParts(OfParts["Recommender"]):
 
         return load_recommender(folder, self._device)
 
-    def _answers(self, name: str, model: Recommender, part: Part) -> Iterator[pa.Table]:
+    def _answers(self, name: str, model: Recommender, part: MemberPart) -> Iterator[pa.Table]:
         keys = read_member_keys(self._release, part)
         purchases, product_ids = read_purchases(self._release, part, keys)
         histories = in_items(purchases, in_catalogue(product_ids, model.product_ids))

@@ -16,7 +16,7 @@ from tenure.contracts.gold import interactions
 from tenure.errors import Busy, WrongInput
 from tenure.lake.release import newest_release
 from tenure.serving import point_in_time
-from tenure.serving.point_in_time import Part, numbers_of, parts, read_members, read_purchases, read_rows
+from tenure.serving.point_in_time import MemberPart, numbers_of, parts, read_members, read_purchases, read_rows
 from tenure.serving.publishing import _alone, publish
 from tenure.serving.store import CurrentStore, MemberStore, current_folder
 
@@ -38,7 +38,7 @@ def test_rows_come_in_the_order_asked_for_and_twice_where_asked_twice(open_shop:
 def test_the_store_holds_what_the_release_says_row_by_row(open_shop: CornerShop) -> None:
     store, chosen = open_shop.published(), newest_release(open_shop.lake)
     for number in range(SHOP.buckets):
-        told = read_members(chosen, Part(number), 16)
+        told = read_members(chosen, MemberPart(number), 16)
         rows, purchases = store.rows(told.member_keys), store.purchases(told.member_keys)
         assert rows.features.equals(told.rows.features.cast(rows.features.schema))
         assert rows.events.equals(told.rows.events.cast(rows.events.schema))
@@ -53,7 +53,7 @@ def test_every_key_lies_in_one_part_whichever_way_it_is_asked(open_shop: CornerS
     chosen, everybody = newest_release(open_shop.lake), []
     for bucket in range(SHOP.buckets):
         for number in range(of):
-            keys = read_rows(chosen, Part(bucket, number, of), 1).member_keys
+            keys = read_rows(chosen, MemberPart(bucket, number, of), 1).member_keys
             assert set(numbers_of(keys, of)) <= {number}
             everybody += keys.tolist()
     assert sorted(everybody) == sorted(open_shop.keys(*MEMBER_IDS).tolist())
@@ -97,7 +97,7 @@ def test_what_is_bought_on_the_day_itself_is_in_no_history_though_it_was_known_b
     yesterday = NEWEST - timedelta(days=1)
     bought = [purchase(1, "milk", yesterday), purchase(1, "tea", NEWEST, known_on=yesterday)]
     chosen = small_lake(tmp_path / "lake", bought, [product("milk"), product("tea")])
-    purchases, product_ids = read_purchases(chosen, Part(1), np.array([1]))
+    purchases, product_ids = read_purchases(chosen, MemberPart(1), np.array([1]))
     assert product_ids.take(pa.array(purchases.products)).to_pylist() == ["milk"]
 
 

@@ -26,7 +26,7 @@ from tenure.models.recommender import load_recommender
 from tenure.registry.manifest import WEIGHTS_FILE, read_manifest
 from tenure.registry.registry import Registry
 from tenure.serving.loading import in_items
-from tenure.serving.point_in_time import Part, in_catalogue
+from tenure.serving.point_in_time import MemberPart, in_catalogue
 from tenure.serving.point_in_time import read_purchases as read_requested
 from tenure.training.factors import Worker, first_factors, objective, periods, shard, sweep
 from tenure.training.factors_progress import Progress
@@ -171,7 +171,7 @@ def test_a_member_folded_in_at_request_time_is_the_member_of_the_training(
     keys = worker.purchases.member_keys
     for bucket in range(release.shop.buckets):
         here = keys % release.shop.buckets == bucket
-        purchases, product_ids = read_requested(release, Part(bucket), keys[here])
+        purchases, product_ids = read_requested(release, MemberPart(bucket), keys[here])
         histories = in_items(purchases, in_catalogue(product_ids, model.product_ids))
         np.testing.assert_allclose(model.member_factors(histories), in_training[here], atol=1e-5)
 
