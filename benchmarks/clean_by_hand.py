@@ -49,7 +49,16 @@ def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
         .sort("known_on")
         .with_columns(is_known=pl.lit(True))
     )
-    told = raw.sort("known_on").join_asof(catalogue, on="known_on", by="product_id", check_sortedness=False)
+    registered = (
+        pl.scan_parquet(plan.landing / "members" / "*" / "*.parquet")
+        .group_by(pl.col("member").alias("member_id"))
+        .agg(pl.col("exported_on").min().alias("registered_from"))
+    )
+    told = (
+        raw.sort("known_on")
+        .join_asof(catalogue, on="known_on", by="product_id", check_sortedness=False)
+        .join(registered, "member_id", "left")
+    )
     rule = pl.coalesce([pl.when(holds).then(pl.lit(name)) for name, holds in _rules().items()])
     is_repeat = pl.col("rule").is_null() & ~pl.struct("order_id", "product_id").is_first_distinct()
     judged = (
@@ -58,23 +67,21 @@ def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
             rule=rule, quantity=pl.min_horizontal("quantity", pl.lit(30.0)), member_key=key(pl.col("member_id"), plan)
         )
         .with_columns(rule=pl.when(is_repeat).then(pl.lit("duplicate")).otherwise("rule"))
-        .drop("is_known", "member_id")
+        .drop("is_known", "registered_from", "member_id")
     )
     return paired(judged.collect())
 
 
 def _rules() -> dict[str, pl.Expr]:
     """What takes a line out, the first of them that holds."""
-    number = pl.col("member_id").str.slice(1, 8).cast(pl.Int64, strict=False)
-    rest = pl.col("member_id").str.slice(9, 2).cast(pl.Int64, strict=False)
-    is_member = pl.col("member_id").str.contains(r"^M[0-9]{10}$") & (number % 97 == rest)
+    is_member = (pl.col("registered_from") <= pl.col("known_on")).fill_null(value=False)
     is_sale = ~pl.col("is_return")
     return {
         "missing": pl.any_horizontal(
             pl.col("order_id", "product_id", "occurred_at", "quantity", "paid_minor").is_null()
         ),
         "broken_encoding": pl.col("store_id").str.contains("[\ufffd\u00c3]"),
-        "member_unknown": ~is_member,
+        "member_unknown": ~is_member & pl.col("member_id").is_not_null(),
         "product_unknown": pl.col("is_known").is_null() & pl.col("product_id").is_not_null(),
         "clock_wrong": (pl.col("day") > pl.col("known_on")) | (pl.col("hour") < 6),
         "in_the_future": pl.col("day") > pl.col("known_on"),

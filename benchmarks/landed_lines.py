@@ -35,6 +35,15 @@ NO_RETURNS = (
 )
 FAULTY = (*NO_RETURNS, "faults.strength=1")
 LACKS = (Has.RETURNS, Has.CAMPAIGNS, Has.DEMOGRAPHICS)
+# The shop without a feed of members tells who is none by the check digits of their numbers, a rule of its own.
+CHECK_DIGITS = {
+    "name": "member_unknown",
+    "table": "raw_orders",
+    "says": "the last two digits of a member's number are the rest of the others by 97; here they are not",
+    "when": "not (member_id rlike '^M[0-9]{10}$') "
+    "or cast(substr(member_id, 2, 8) as int) % 97 <> cast(substr(member_id, 10, 2) as int)",
+    "fate": "quarantine",
+}
 SECRET = b"not a secret: the members are simulated"
 
 
@@ -81,7 +90,8 @@ def source_of(landing: Path) -> Source:
     """The simulator's own source, of a shop that knows orders and its catalogue alone."""
     said = read_yaml("conf/sources/simulated.yaml")
     feeds = {name: said["feeds"][name] for name in ("orders", "products")}
-    return Source.model_validate({**said, "feeds": feeds, "data": str(landing), "lacks": LACKS})
+    rules = [CHECK_DIGITS if rule == CHECK_DIGITS["name"] else rule for rule in said["rules"]]
+    return Source.model_validate({**said, "feeds": feeds, "rules": rules, "data": str(landing), "lacks": LACKS})
 
 
 def _land(spark: SparkSession, source: Source, landing: Path, folder: Path) -> None:

@@ -60,6 +60,7 @@ class Clean(Settings):
     anew: bool = False
 
 
+_MEMBERS_SENT = 5_000_000  # to every task: some 200 MB, where to shuffle what they bought costs more
 ByRule = dict[tuple[str, str], dict[str, int]]  # rows by raw table and fate, then by rule
 
 
@@ -135,8 +136,14 @@ def _write_orders(batch: Batch) -> Written | None:
         return None
     catalogue = batch.before(PRODUCTS).unionByName(batch.mine(PRODUCTS))
     before, replaced = batch.before(ORDER_LINES), batch.before(REPLACED)
-    lines = silver.orders(rows, batch.kept, batch.source, catalogue, before, replaced, batch.newest_day)
+    registered = _registered(batch) if batch.source.asks_who_registered else None
+    lines = silver.orders(rows, batch.kept, batch.source, catalogue, before, replaced, batch.newest_day, registered)
     return _write(batch, RAW_ORDERS, ORDER_LINES, lines)
+
+
+def _registered(batch: Batch) -> DataFrame:
+    registered = silver.registered(batch.mapped(RAW_MEMBERS), batch.before(MEMBERS))
+    return batch.kept.at_hand(registered, few=_MEMBERS_SENT)
 
 
 def _write_touches(batch: Batch) -> Written | None:

@@ -19,13 +19,22 @@ from tenure.config.settings import Settings
 from tenure.config.usual_rules import told_out
 from tenure.contracts import rules
 from tenure.contracts.currency import is_code
-from tenure.contracts.landing import CLEANED_TABLES, KNOWN_ON, RAW_PRODUCTS, RAW_TABLES, RAW_TABLES_AHEAD, RAW_TOUCHES
+from tenure.contracts.landing import (
+    CLEANED_TABLES,
+    KNOWN_ON,
+    RAW_MEMBERS,
+    RAW_PRODUCTS,
+    RAW_TABLES,
+    RAW_TABLES_AHEAD,
+    RAW_TOUCHES,
+)
 from tenure.contracts.shop import Shop
 from tenure.contracts.silver import SILVER_TABLES
 from tenure.contracts.table import NUMERIC, Has, Kind, Table, fingerprint
 from tenure.errors import WrongInput
 
 MOST_CATEGORIES = 63  # one bit each of a 64-bit integer, and one for all others
+_MEMBER_KNOWN = re.compile(r"\bis_member_known\b", re.IGNORECASE)
 
 
 def _zone(name: str) -> str:
@@ -223,7 +232,8 @@ class Rule(Settings):
     """A named rule of the shop: rows of a raw table where ``when`` holds are changed and flagged, or taken out.
 
     ``when`` and ``set`` are Spark SQL expressions over the mapped columns, as they are before any rule or bound changes
-    them; for order lines also ``category`` and ``product_type`` of the product as known then, and ``is_product_known``.
+    them; for order lines also ``category`` and ``product_type`` of the product as known then, ``is_product_known``, and
+    ``is_member_known``: whether anybody had registered under the member's id by then.
     """
 
     name: str
@@ -315,7 +325,20 @@ class Source(Settings):
                     f"no feed tells of {need.value}: {_ASKED[need]}, or write lacks: "
                     f"[{', '.join(sorted({*(has.value for has in self.lacks), need.value}))}]"
                 )
+        brings = {feed.table for feed in self.feeds.values()}
+        if self.asks_who_registered and brings and RAW_MEMBERS.name not in brings:
+            raise ValueError(
+                "a rule asks for is_member_known, which no line would be, as no feed brings raw_members: leave out "
+                "the rule (member_unknown, if by name), or map the registrations"
+            )
         return self
+
+    @property
+    def asks_who_registered(self) -> bool:
+        """Whether a rule reads ``is_member_known``, which only then is looked up."""
+        read = (said for rule in self.rules for said in (rule.when, *rule.set.values()))
+        filled = (gap.fill for gap in self.gaps if gap.fill)
+        return any(_MEMBER_KNOWN.search(said) for said in (*read, *filled))
 
     @property
     def _rule_names(self) -> tuple[str, ...]:

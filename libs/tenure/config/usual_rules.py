@@ -23,6 +23,12 @@ USUAL_RULES: Mapping[str, Mapping[str, Any]] = {
         "when": f"concat_ws(' ', order_id, product_id, store_id) rlike '{MISREAD}'",
         "fate": "quarantine",
     },
+    "member_unknown": {
+        "table": "raw_orders",
+        "says": "nobody had registered under this member's number when the line became known",
+        "when": "not is_member_known and member_id is not null",
+        "fate": "quarantine",
+    },
     "product_unknown": {
         "table": "raw_orders",
         "says": "the product was in no catalogue when it is said to have been sold",

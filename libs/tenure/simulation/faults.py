@@ -22,6 +22,7 @@ from tenure.simulation.catalogue import Catalogue
 from tenure.simulation.chance import Chance, Flags, Floats, Ints
 from tenure.simulation.landing import Columns, Files
 from tenure.simulation.life import Day
+from tenure.simulation.members import member_id
 from tenure.simulation.settings import Faults
 from tenure.simulation.tills import Receipts
 
@@ -42,6 +43,7 @@ _JUNK = {
 TWIN, _STRAY = 1 << 58, 1 << 57  # export ids of rows that were made up are far beyond the honest ones
 _TWIN_ORDER, _STRAY_ORDER = 1 << 40, (1 << 41) + 1
 _NOTHING = -1
+_NOBODY, _NUMBERS = 90_000_000, 100_000_000  # a shop has fewer members, and numbers have eight digits
 _PRODUCTS_ASKED = 8
 
 
@@ -301,12 +303,15 @@ class _Day:
         self._put("sold_at", places, _moment_text(moved))
 
     def _unknown_member(self, places: Ints, chance: Chance) -> None:
-        """A slip of one digit: nobody has such an id, for its last two digits do not fit."""
+        """A slip of one digit, whose last two then do not fit; or a number that fits and is nobody's."""
         ids = self._at(places)["member"].to_pylist()
         where = (1 + chance.uniform("which digit") * 8).astype(int)
+        nobody = _NOBODY + (chance.uniform("nobody") * (_NUMBERS - _NOBODY)).astype(int)
+        is_slip = chance.happens(0.5, "slip")
         slipped = [i[:w] + str((int(i[w]) + 1 + w % 8) % 10) + i[w + 1 :] for i, w in zip(ids, where, strict=True)]
+        fitting = [member_id(int(number)) for number in nobody]
         self._note("unknown_member", self._ids[places], rule="member_unknown", column="member")
-        self._put("member", places, pa.array(slipped))
+        self._put("member", places, pa.array(np.where(is_slip, slipped, fitting)))
 
     def _unknown_product(self, places: Ints, chance: Chance) -> None:
         codes = [f"P9{int(number):05d}" for number in chance.uniform("code") * 100_000]

@@ -313,7 +313,7 @@ class SimulateShop(Story):
     last ``nights`` days land in a folder of their own each."""
 
     folder: str
-    members: int = Field(gt=0)
+    members: int = Field(gt=0, le=90_000_000)  # numbers from there on are nobody's, and --faults makes use of them
     days: int = Field(gt=0)
     nights: int = Field(ge=0)
     format: Literal["parquet", "csv", "json"]

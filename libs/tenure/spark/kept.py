@@ -28,10 +28,10 @@ class Kept:
         self._frames.append(rows.persist())
         return self._frames[-1]
 
-    def at_hand(self, rows: DataFrame) -> DataFrame:
-        """``rows``, computed now; where they are few, a join sends them to every task and shuffles nothing.
+    def at_hand(self, rows: DataFrame, few: int = _SMALL) -> DataFrame:
+        """``rows``, computed now; where they are ``few``, a join sends them to every task and shuffles nothing.
 
         Spark cannot know that only few keys repeat: left to itself it shuffles the wide side too.
         """
         held = self(rows)
-        return F.broadcast(held) if held.count() <= _SMALL else held
+        return F.broadcast(held) if held.count() <= few else held

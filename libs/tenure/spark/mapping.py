@@ -189,7 +189,7 @@ _BESIDE = {
     RAW_ORDERS.name: (
         *(ORDER_LINES.column(name) for name in ("day", "hour")),
         *(RAW_PRODUCTS.column(name) for name in ("category", "product_type")),
-        replace(RAW_PRODUCTS.column("is_recommendable"), name="is_product_known"),
+        *(replace(RAW_PRODUCTS.column("is_recommendable"), name=f"is_{who}_known") for who in ("product", "member")),
     ),
     RAW_TOUCHES.name: (ORDER_LINES.column("day"), RAW_CAMPAIGNS.column("starts_on")),
 }

@@ -106,6 +106,7 @@ def orders(
     before: DataFrame,
     replaced: DataFrame,
     newest_day: Column,
+    registered: DataFrame | None = None,
 ) -> DataFrame:
     """Order lines: on the shop's local day, in the product's category, each once, returns beside their sales.
 
@@ -114,9 +115,11 @@ def orders(
         before: silver's ``order_lines`` of earlier batches.
         replaced: ``control/replaced`` of earlier batches, where the sales and returns are that came to nothing.
         newest_day: the day after which nothing of a load of the past can have happened, nor have become known.
+        registered: ``member_key, registered_from``, a row a member; needed where ``source.asks_who_registered``.
     """
+    dated = rows.transform(_on_local_days, source.calendar)
     lines = kept(
-        rows.transform(_on_local_days, source.calendar)
+        (dated if registered is None else dated.transform(of_members, registered))
         .transform(in_categories, catalogue)
         .transform(filled, source, RAW_ORDERS)
         .transform(_identified, source)
@@ -137,6 +140,29 @@ def _on_local_days(rows: DataFrame, calendar: str) -> DataFrame:
     return rows.withColumns(
         {"day": day, "hour": F.hour(local).cast("long"), "known_on": F.coalesce("arrived_on", DECLARED_KNOWN_ON, day)}
     )
+
+
+def registered(rows: DataFrame | None, before: DataFrame) -> DataFrame:
+    """``member_key, registered_from``: since when each member's registration is known.
+
+    Args:
+        rows: the batch's mapped ``raw_members``, if it brought any. One that says no day is taken as always known: the
+            member may have ordered on any day since, and when that was first is not known before lines are judged.
+        before: silver's ``members`` of earlier batches.
+    """
+    told = before.where(~F.array_contains("flags", rules.FIRST_SEEN)).select("member_key", "known_on")
+    if rows is not None:
+        by_then = F.coalesce("arrived_on", DECLARED_KNOWN_ON, "registered_on", F.lit(_ALWAYS_KNOWN))
+        told = told.unionByName(rows.select("member_key", by_then.alias("known_on")))
+    said = told.where(F.col("member_key").isNotNull())
+    return said.groupBy("member_key").agg(F.min("known_on").alias("registered_from"))
+
+
+def of_members(lines: DataFrame, registered: DataFrame) -> DataFrame:
+    """Lines with whether their member had registered when the line became known."""
+    joined = lines.join(registered, "member_key", "left")  # at most one row a member
+    is_known = F.coalesce(F.col("registered_from") <= F.col("known_on"), F.lit(False))
+    return joined.withColumn("is_member_known", is_known).drop("registered_from")
 
 
 def in_categories(lines: DataFrame, catalogue: DataFrame) -> DataFrame:

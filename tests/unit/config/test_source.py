@@ -49,6 +49,15 @@ def test_a_usual_rule_that_is_none_is_answered_with_the_nearest() -> None:
     assert "no usual rule 'garbled_txt'; did you mean 'garbled_text'; " in refusal(rules=["garbled_txt"])
 
 
+def test_who_registered_is_not_asked_of_a_shop_that_tells_of_no_registration() -> None:
+    feeds = {name: feed for name, feed in SOURCE["feeds"].items() if feed["table"] != "raw_members"}
+    said = refusal(rules=["member_unknown"], feeds=feeds, lacks=[*SOURCE["lacks"], "demographics"])
+    assert said.startswith("a rule asks for is_member_known, which no line would be, as no feed brings raw_members: ")
+    for asking in (["member_unknown"], rule(when="IS_MEMBER_KNOWN"), rule(set={"quantity": "int(is_member_known)"})):
+        assert checked(Source, {**deepcopy(SOURCE), "rules": asking}, "market.yaml").asks_who_registered
+    assert not checked(Source, {**deepcopy(SOURCE), "rules": rule()}, "market.yaml").asks_who_registered
+
+
 @pytest.mark.parametrize(
     ("text", "is_misread"),
     [("Café", False), ("SÃO PAULO", False), ("ÂME", False), ("CafÃ©", True), ("fÃ¼r", True), ("Caf\ufffd", True)],

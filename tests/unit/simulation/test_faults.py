@@ -196,12 +196,16 @@ def test_what_comes_back_without_a_sale_was_never_bought_and_looks_like_other_re
     assert set(stray.sku) <= catalogue
 
 
-def test_unknown_members_have_numbers_that_do_not_fit(faulty: Path, told: pd.DataFrame) -> None:
+def test_nobody_has_the_number_of_an_unknown_member_whether_its_check_digits_fit_or_not(
+    faulty: Path, told: pd.DataFrame
+) -> None:
     struck = of(faulty, told, "unknown_member")
-    assert (struck.member.str[1:9].astype(int) % 97 != struck.member.str[9:].astype(int)).all()
+    registered = set(table(faulty / "landing", "members")["member"].to_pylist())
+    assert registered.isdisjoint(struck.member)
+    fits = struck.member.str[1:9].astype(int) % 97 == struck.member.str[9:].astype(int)
+    assert 0.3 < fits.mean() < 0.7
     honest = landed(faulty)
-    rest = honest[~honest.export_id.isin(struck.export_id)]
-    assert (rest.member.str[1:9].astype(int) % 97 == rest.member.str[9:].astype(int)).all()
+    assert registered.issuperset(honest[~honest.export_id.isin(struck.export_id)].member)
 
 
 def test_lines_that_come_back_are_only_ever_sent_twice(clean: Path, told: pd.DataFrame) -> None:

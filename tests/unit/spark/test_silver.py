@@ -13,6 +13,7 @@ from tests.jobs.market import SOURCE
 
 from tenure.config.source import Source
 from tenure.contracts.control import REPLACED
+from tenure.contracts.rules import FIRST_SEEN
 from tenure.contracts.landing import ENVELOPE, RAW_CAMPAIGNS, RAW_MEMBERS, RAW_ORDERS, RAW_PRODUCTS, RAW_TOUCHES
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, CAMPAIGNS, MEMBERS, ORDER_LINES, PRODUCTS
 from tenure.contracts.table import Table
@@ -81,6 +82,29 @@ def test_an_order_line_is_known_on_its_day_at_the_earliest(spark):
     catalogue, before, replaced = (empty(spark, table) for table in (PRODUCTS, ORDER_LINES, REPLACED))
     found = rules(rows, lambda kept, newest: silver.orders(lines, kept, MARKET, catalogue, before, replaced, newest))
     assert dict(zip(FATES, found, strict=True)) == {name: fate for name, (_, fate) in FATES.items()}
+
+
+def test_a_line_of_whom_nobody_had_registered_is_set_aside_where_the_shop_asks(spark):
+    """By the first registration that was known, of this batch or before; one without a day was always known, one whom
+    we only saw never registered, and a line of nobody is no unknown member's."""
+    asking = MARKET.model_copy(update={"rules": Source.model_validate({**SOURCE, "rules": ["member_unknown"]}).rules})
+    registrations = [
+        {"member_key": 1, "registered_on": DAY},
+        {"member_key": 1, "registered_on": NEWEST},
+        {"member_key": 2, "registered_on": ENTERED, DECLARED_KNOWN_ON: NEWEST},
+        {"member_key": 3},
+    ]
+    seen = [(4, DAY, []), (5, DAY, [FIRST_SEEN]), (None, ENTERED, [])]
+    before = spark.createDataFrame(seen, "member_key long, known_on date, flags array<string>")
+    of = [1, 2, 3, 4, 5, 6, None]
+    lines = mapped(spark, RAW_ORDERS, [ORDER | {"member_key": key, "order_id": str(key)} for key in of])
+    lines = lines.withColumn("member_id", F.col("member_key").cast("string"))
+    with Kept() as kept:
+        registered = silver.registered(mapped(spark, RAW_MEMBERS, registrations), before)
+        nothing = (empty(spark, table) for table in (PRODUCTS, ORDER_LINES, REPLACED))
+        judged = silver.orders(lines, kept, asking, *nothing, F.lit(NEWEST), registered)
+        found = {row["member_key"]: row["rule"] for row in judged.collect()}
+    assert found == dict.fromkeys((1, 3, 4, None)) | dict.fromkeys((2, 5, 6), "member_unknown")
 
 
 def test_a_touch_is_known_on_its_day_at_the_earliest(spark):
