@@ -260,29 +260,35 @@ def _rows(lake: Lake, table: Table) -> int:
 
 
 def hold_same_people(small: Shop, large: Shop) -> None:
-    """Raises where the small shop's members have other features or labels in the large one."""
-    features = member_features(large.lake.source.shop)
-    sums = {
-        features: ("lifetime_visits", "lifetime_spend_minor", "days_since_known", "categories_seen"),
-        LABELS: ("value",),
-    }
-    for table, columns in sums.items():
-        mine, theirs = _summed(small, table, columns, small), _summed(large, table, columns, small)
-        if mine != theirs:
-            raise Unequal(f"{table.name}: the same people have {theirs} at {large.name} and {mine} at {small.name}")
+    """Raises where any column of any row of the small shop's members, features or labels, is another in the large one."""
+    shop = large.lake.source.shop
+    for table in (member_features(shop), LABELS):
+        mine, theirs, other = (
+            sum(found) for found in zip(*(_compared(small, large, table, n) for n in range(shop.buckets)), strict=True)
+        )
+        if other or mine != theirs:
+            raise Unequal(
+                f"{table.name}: the same people have {theirs:,} rows at {large.name} and {mine:,} at {small.name}; "
+                f"{other:,} of these are not among those"
+            )
 
 
-def _summed(shop: Shop, table: Table, columns: Sequence[str], people: Shop) -> dict[str, object]:
-    """Sums over the rows of the people, at every as_of, of each value and of whether it is known, weighed by whose and
-    when it is: values that changed places show."""
-    weight = "(abs(member_key % 9973) * 367 + cast(date_part('doy', as_of) as bigint))"
-    of_value, of_known = "sum(cast({0} as bigint) * {1}) as {0}", "sum(cast({0} is not null as bigint) * {1}) as {0}_n"
-    sums = ", ".join(of.format(name, weight) for name in columns for of in (of_value, of_known))
-    are_people = "member_key in (select member_key from people)"
-    query = f"select count(*) as rows, {sums} from gold where {are_people}"
-    of_gold, of_people = _released(shop, table), _released(people, MEMBER_IDENTITIES)
-    found = QueryBuilder().register("gold", of_gold).register("people", of_people).execute(query)
-    return pa.table(found.read_all()).to_pylist()[0]
+def _compared(small: Shop, large: Shop, table: Table, bucket: int) -> tuple[int, int, int]:
+    """How many rows the small shop's people have there and in the large shop, and how many only there, of a bucket."""
+    columns = ", ".join(f'"{name}"' for name in table.names)
+    of_people = "member_key in (select member_key from people)"
+    query = f"""
+        with mine as (select {columns} from small where bucket = {bucket}),
+            theirs as (select {columns} from large where bucket = {bucket} and {of_people})
+        select (select count(*) from mine) as mine, (select count(*) from theirs) as theirs,
+            (select count(*) from (select * from mine except select * from theirs)) as other
+    """
+    tables = {"small": _released(small, table), "large": _released(large, table)}
+    registered = QueryBuilder().register("people", _released(small, MEMBER_IDENTITIES))
+    for name, delta in tables.items():
+        registered = registered.register(name, delta)
+    (found,) = pa.table(registered.execute(query).read_all()).to_pylist()
+    return found["mine"], found["theirs"], found["other"]
 
 
 def _released(shop: Shop, table: Table) -> DeltaTable:

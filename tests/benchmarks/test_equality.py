@@ -15,6 +15,11 @@ from benchmarks.p16_members import Shop
 from benchmarks.simulated_lake import Lake, Unequal
 from deltalake import DeltaTable, write_deltalake
 
+from tenure.config.settings import read_yaml
+from tenure.config.source import Source
+from tenure.contracts.gold import LABELS, member_features
+from tenure.contracts.silver import MEMBER_IDENTITIES
+from tenure.lake.schema import arrow
 from tenure.models.batch import Batch
 
 KEYS = [11, -12, 13]
@@ -140,53 +145,57 @@ def test_batches_with_another_label_than_the_scan_are_told(wrong):
     assert refuses(hold_same_labels, [wrong], SCANNED)
 
 
-FEATURES = ("lifetime_visits", "lifetime_spend_minor", "days_since_known", "categories_seen")
+FEATURES = member_features(Source.model_validate(read_yaml("conf/sources/simulated.yaml")).shop)
 
 
 @pytest.fixture
 def hold_same_people(tmp_path, monkeypatch):
-    """Of a shop of three members and one of four, in which the first three have ``spend`` and ``labels``."""
+    """Of a shop of three members and one of four, in which the first three have ``features`` and ``labels``."""
 
     def released(shop, table):
         return DeltaTable(tmp_path / str(shop.members) / table.name)
 
-    def put(members, spend, labels):
-        columns = {"member_key": [*KEYS, 14][:members], "as_of": [date(2024, 1, 1)] * members}
-        features = {**dict.fromkeys(FEATURES, range(1, members + 1)), "lifetime_spend_minor": spend}
-        for name, values in (("member_features", features), ("labels", {"value": labels}), ("member_identities", {})):
-            write_deltalake(tmp_path / str(members) / name, pa.table({**columns, **values}))
+    def put(members, features, labels):
+        of_tables = ((FEATURES, features), (LABELS, {"value": labels}), (MEMBER_IDENTITIES, {}))
+        for table, values in of_tables:
+            rows = {name: pa.nulls(members, arrow(table).field(name).type) for name in table.names}
+            rows["member_key"] = pa.array([*KEYS, 14][:members], pa.int64())
+            rows |= {"as_of": [date(2024, 1, 1)] * members, "bucket": [0, 1, 1, 1][:members]}
+            rows |= {name: pa.array(told, rows[name].type) for name, told in values.items()}
+            write_deltalake(tmp_path / str(members) / table.name, pa.table(rows))
         return Shop(members, Lake(work=tmp_path, landing=tmp_path))
 
     monkeypatch.setattr(p16_members, "_released", released)
 
-    def hold(spend, labels, before=(100, 250, 900)):
-        small = put(3, [*before], [1.0, 0.0, 0.0])
-        p16_members.hold_same_people(small, put(4, [*spend, 7], [*labels, 1.0]))
+    def hold(labels, before=(), **features):
+        then = {name: told[:3] for name, told in (dict(features) | dict(before)).items()}
+        small = put(3, then, [1.0, 0.0, 0.0])
+        p16_members.hold_same_people(small, put(4, features, [*labels, 1.0]))
 
     return hold
 
 
 def test_the_first_members_of_a_larger_shop_are_the_same_people_whatever_others_there_are(hold_same_people):
-    assert not refuses(hold_same_people, [100, 250, 900], [1.0, 0.0, 0.0])
+    hold_same_people([1.0, 0.0, 0.0], lifetime_spend_minor=[100, 250, 900, 7], region=["n", None, "s", "w"])
 
 
 @pytest.mark.parametrize(
-    ("spend", "labels", "where"),
+    ("before", "after"),
     [
-        ([100, 251, 900], [1.0, 0.0, 0.0], "member_features"),
-        ([250, 100, 900], [1.0, 0.0, 0.0], "member_features"),
-        ([100, 250, None], [1.0, 0.0, 0.0], "member_features"),
-        ([100, 250, 900], [1.0, 0.0, 1.0], "labels"),
-        ([100, 250, 900], [0.0, 1.0, 0.0], "labels"),
+        ({"lifetime_spend_minor": [100, 250, 900]}, {"lifetime_spend_minor": [100, 251, 900, 7]}),
+        ({"lifetime_spend_minor": [100, 250, 900]}, {"lifetime_spend_minor": [250, 100, 900, 7]}),
+        ({"lifetime_spend_minor": [100, 250, 900]}, {"lifetime_spend_minor": [100, 250, None, 7]}),
+        ({"lifetime_spend_minor": [0, None, 900]}, {"lifetime_spend_minor": [None, 0, 900, 7]}),
+        ({"overdue": [0.5, 1.0, None]}, {"overdue": [0.5, 1.0000001, None, None]}),
+        ({"region": ["n", None, "s"]}, {"region": ["n", "s", None, "w"]}),
     ],
 )
-def test_people_of_whom_one_value_changed_or_two_changed_places_are_not_the_same(
-    hold_same_people, spend, labels, where
-):
-    with pytest.raises(Unequal, match=f"{where}: the same people have"):
-        hold_same_people(spend, labels)
+def test_people_of_whom_one_value_changed_or_two_changed_places_are_not_the_same(hold_same_people, before, after):
+    with pytest.raises(Unequal, match="member_features: the same people have 3 rows at 4 members and 3 at 3 members"):
+        hold_same_people([1.0, 0.0, 0.0], before=before, **after)
 
 
-def test_people_of_whom_null_and_zero_changed_places_are_not_the_same(hold_same_people):
-    with pytest.raises(Unequal, match="member_features: the same people have"):
-        hold_same_people([None, 0, 900], [1.0, 0.0, 0.0], before=(0, None, 900))
+@pytest.mark.parametrize("labels", [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+def test_people_with_other_labels_are_not_the_same(hold_same_people, labels):
+    with pytest.raises(Unequal, match="labels: the same people have"):
+        hold_same_people(labels)

@@ -13,8 +13,8 @@ from tests.jobs.market import SOURCE
 
 from tenure.config.source import Source
 from tenure.contracts.control import REPLACED
-from tenure.contracts.rules import FIRST_SEEN
 from tenure.contracts.landing import ENVELOPE, RAW_CAMPAIGNS, RAW_MEMBERS, RAW_ORDERS, RAW_PRODUCTS, RAW_TOUCHES
+from tenure.contracts.rules import FIRST_SEEN
 from tenure.contracts.silver import CAMPAIGN_TOUCHES, CAMPAIGNS, MEMBERS, ORDER_LINES, PRODUCTS
 from tenure.contracts.table import Table
 from tenure.spark import silver
