@@ -260,7 +260,7 @@ def _rows(lake: Lake, table: Table) -> int:
 
 
 def hold_same_people(small: Shop, large: Shop) -> None:
-    """Raises where any column of any row of the small shop's members, features or labels, is another in the large one."""
+    """Raises where a row of the small shop's members, features or labels, is another in the large one in any column."""
     shop = large.lake.source.shop
     for table in (member_features(shop), LABELS):
         mine, theirs, other = (
