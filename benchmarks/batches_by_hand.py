@@ -19,8 +19,7 @@ def taken(rows: Batch, at: torch.Tensor) -> Batch:
         features=rows.features[at],
         visits=Visits(
             offsets=offsets,
-            values=visits.values[events],
-            codes=visits.codes[events],
+            places=visits.places[events],
             category_offsets=category_offsets,
             category_ids=visits.category_ids[categories],
             category_weights=visits.category_weights[categories],

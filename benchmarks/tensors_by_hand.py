@@ -106,20 +106,18 @@ def _visits(folder: Path, inputs: VisitInputs, keys: np.ndarray, as_of: np.ndarr
     gaps = np.diff(days, prepend=np.float32("nan"))
     gaps[offsets[:-1][lengths > 0]] = np.nan
     of_row = {"days_ago": np.repeat(as_of.astype(np.float32), lengths) - days, "gap_days": gaps}
-    values, codes = [], []
+    stands = []
     for part in inputs.parts:
         x = of_row[part.name] if part.name in OF_ROW else _floats(held[part.name])
-        block, code = _pieces(part, x), np.searchsorted(np.asarray(part.edges), x, side="right").clip(1)
-        code[np.isnan(x)] = 0
-        values.append(block if part.name in OF_ROW else block[places])
-        codes.append(code if part.name in OF_ROW else code[places])
+        edges = np.asarray(part.edges)
+        at = np.interp(x, edges, np.arange(len(edges))).astype(np.float32)  # NaN stays
+        stands.append(at if part.name in OF_ROW else at[places])
     of_category, mixed = _ragged(held["categories"].list.len().to_numpy(), places)
     flat = held.select("categories", "category_shares").explode("categories", "category_shares", empty_as_null=False)
     ids, shares = _ids(inputs.categories, flat["categories"]), flat["category_shares"].to_numpy()
     return Visits(
         offsets=torch.from_numpy(offsets),
-        values=torch.from_numpy(np.concatenate(values, axis=1)),
-        codes=torch.from_numpy(np.stack(codes, axis=1)),
+        places=torch.from_numpy(np.stack(stands, axis=1)),
         category_offsets=torch.from_numpy(mixed),
         category_ids=torch.from_numpy(ids[of_category]),
         category_weights=torch.from_numpy(shares.astype(np.float32)[of_category]),
@@ -168,5 +166,5 @@ def _hold_same(ours: Batch, theirs: Batch, part: str) -> None:
     blocks = {name: (getattr(ours, name), getattr(theirs, name)) for name in ("features", "labels")}
     blocks |= {name: (mine, getattr(theirs.visits, name)) for name, mine in vars(ours.visits).items()}
     for name, (mine, other) in blocks.items():
-        if mine.shape != other.shape or not torch.allclose(mine, other, rtol=0, atol=1e-5):
+        if mine.shape != other.shape or not torch.allclose(mine, other, rtol=0, atol=1e-5, equal_nan=True):
             raise Unequal(f"{part}: {name} by hand is not ours")

@@ -75,7 +75,7 @@ def test_tensors_by_hand_are_those_of_the_shipped_inputs(tensors):
     tensors_by_hand.hold_same_tensors([ours.take(torch.tensor([2])), ours.take(torch.tensor([0, 1]))], by_hand, "train")
 
 
-@pytest.mark.parametrize("block", ["features", "labels", "values", "codes", "category_ids", "category_weights"])
+@pytest.mark.parametrize("block", ["features", "labels", "places", "category_ids", "category_weights"])
 def test_another_value_in_any_block_is_told(tensors, block):
     ours, by_hand = tensors
     holder = by_hand if block in ("features", "labels") else by_hand.visits

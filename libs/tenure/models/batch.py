@@ -1,5 +1,8 @@
 """A batch: named blocks of tensors. Padding is a model's own affair, so a sequence is values and offsets.
 
+What is drawn and moved many times is small: an event's numbers are one place each, and the many inputs that a network
+makes of them (``Pieces``) are made where they are read.
+
 Shapes: N rows, E events of all rows together, C categories of all events together.
 """
 
@@ -17,16 +20,15 @@ class Visits:
 
     Attributes:
         offsets: (N + 1,) int64.
-        values: (E, V) float32, each part of a token piecewise-linearly encoded.
-        codes: (E, P) int64, the bin of each part; 0 where it is missing.
+        places: (E, P) float32, where each part of a token stands among its bin edges (``Number.place``); NaN where the
+            part is missing.
         category_offsets: (E + 1,) int64.
         category_ids: (C,) int64; 0 for a category that is not in the vocabulary.
         category_weights: (C,) float32, shares of the visit's spend.
     """
 
     offsets: Tensor
-    values: Tensor
-    codes: Tensor
+    places: Tensor
     category_offsets: Tensor
     category_ids: Tensor
     category_weights: Tensor
@@ -41,8 +43,7 @@ class Visits:
         categories, category_offsets = _take_ragged(self.category_offsets, events)
         return Visits(
             offsets,
-            self.values.index_select(0, events),
-            self.codes.index_select(0, events),
+            self.places.index_select(0, events),
             category_offsets,
             self.category_ids.index_select(0, categories),
             self.category_weights.index_select(0, categories),
@@ -91,7 +92,8 @@ class Batch:
 
 def _take_ragged(offsets: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Positions of the values of ``rows``, one row after the other, and the new offsets."""
-    lengths = offsets.diff()[rows]
+    starts = offsets.index_select(0, rows)
+    lengths = offsets.index_select(0, rows + 1) - starts
     taken = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
     within = torch.arange(int(taken[-1]), device=offsets.device)
-    return within + torch.repeat_interleave(offsets[:-1][rows] - taken[:-1], lengths), taken
+    return within + torch.repeat_interleave(starts - taken[:-1], lengths), taken

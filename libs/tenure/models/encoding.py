@@ -29,14 +29,8 @@ class Number(Settings):
     def width(self, encoding: Encoding) -> int:
         return self.tells_missing + (len(self.edges) - 1 if encoding == "piecewise" else 1)
 
-    def encode(self, x: np.ndarray, encoding: Encoding) -> np.ndarray:
-        """(N,) float64 with NaN where missing -> (N, width) float32."""
-        block = np.empty((len(x), self.width(encoding)), np.float32)
-        self.encode_into(block, x, encoding)
-        return block
-
     def encode_into(self, block: np.ndarray, x: np.ndarray, encoding: Encoding) -> None:
-        """``encode``, into an (N, width) part of a wider block."""
+        """(N,) float64 with NaN where missing -> an (N, width) part of a wider block, float32."""
         is_missing = np.isnan(x)
         if self.tells_missing:
             block[:, -1] = is_missing
@@ -55,15 +49,21 @@ class Number(Settings):
         """How many codes there are, that of a missing number included."""
         return len(self.edges) + 1
 
-    def _write_piecewise(self, block: np.ndarray, x: np.ndarray) -> None:
-        """Piecewise-linear encoding (Gorishniy, Rubachev, Babenko 2022), held in [0, 1] beyond the outer edges: pieces
-        below the value's own are full, those above are empty. The lowest edge, where missing numbers lie, is none."""
+    def place(self, x: np.ndarray) -> np.ndarray:
+        """(N,) float64: how many bins lie below the value, its share of its own one included; NaN where missing.
+
+        Beyond the outer edges it is that of the edge. The piecewise-linear encoding (Gorishniy, Rubachev, Babenko 2022)
+        has a piece for each bin, full below the value and empty above it: of piece ``n`` it is ``place - n``, held in
+        [0, 1].
+        """
         edges = np.asarray(self.edges)
-        place = np.searchsorted(edges[1:-1], x, side="right")
-        low, high = edges[place], edges[place + 1]
-        pieces = len(edges) - 1
-        block[:] = np.tri(pieces, k=-1, dtype=np.float32)[place]
-        block[np.arange(len(x)), place] = np.clip((x - low) / (high - low), 0.0, 1.0)
+        bin_ = np.searchsorted(edges[1:-1], x, side="right")
+        low, high = edges[bin_], edges[bin_ + 1]
+        return bin_ + np.clip((x - low) / (high - low), 0.0, 1.0)
+
+    def _write_piecewise(self, block: np.ndarray, x: np.ndarray) -> None:
+        np.subtract(self.place(x)[:, None], np.arange(block.shape[1]), out=block, casting="same_kind")
+        np.clip(block, 0.0, 1.0, out=block)
 
 
 class Words(Settings):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tenure.models.batch import Batch, Visits
+from tenure.models.pieces import bins
 from tenure.models.tokens import VisitInputs
 from tenure.models.visit_encoder import VisitEncoder
 
@@ -38,7 +39,7 @@ class MaskedVisits(nn.Module):
     def _losses(self, visits: Visits, states: Tensor, is_hidden: Tensor) -> Tensor:
         """(hidden visits,) sums of the cross-entropies of all parts; a missing part is no target."""
         total = states.new_zeros(len(states))
-        for head, codes in zip(self.heads, visits.codes[is_hidden].unbind(1), strict=True):
+        for head, codes in zip(self.heads, bins(visits.places[is_hidden]).unbind(1), strict=True):
             total = total + F.cross_entropy(head(states), codes, reduction="none") * (codes > 0)
         if self.mix is not None:
             shares = _shares(visits, self.mix.out_features)[is_hidden]
@@ -48,8 +49,9 @@ class MaskedVisits(nn.Module):
 
 def _shares(visits: Visits, categories: int) -> Tensor:
     """(E, categories) the visit's spend by category, no share below zero."""
-    event = torch.repeat_interleave(visits.category_offsets.diff())
-    shares = visits.values.new_zeros(len(visits.values), categories)
+    event_lengths = visits.category_offsets.diff()
+    event = torch.repeat_interleave(event_lengths)
+    shares = visits.category_weights.new_zeros(len(event_lengths), categories)
     shares.index_put_((event, visits.category_ids), visits.category_weights.clamp(min=0), accumulate=True)
     return shares / shares.sum(1, keepdim=True).clamp(min=1e-6)
 

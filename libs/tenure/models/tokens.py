@@ -120,24 +120,19 @@ class VisitInputs(Settings):
     parts: tuple[Number, ...]
     categories: tuple[str, ...] = ()
 
-    @property
-    def width(self) -> int:
-        return sum(part.width("piecewise") for part in self.parts)
-
     def block(self, rows: MemberRows) -> Visits:
         rows = rows.last(self.max_events)
         if rows.event_count < len(rows.held):  # or most of what is encoded would be for nobody
             rows = rows.compact()
-        values: list[torch.Tensor] = []
-        codes: list[torch.Tensor] = []
         # Parts of the same index side by side, so that an event's share of them is copied as one.
-        for index, parts in _runs([(part, *_PART[part.name].distinct(rows)) for part in self.parts]):
-            encoded = np.concatenate([part.encode(of, "piecewise") for part, of in parts], axis=1)
-            values.append(_each(encoded, index))
-            codes.append(_each(np.stack([part.code(of) for part, of in parts], axis=1), index))
-        return Visits(
-            torch.from_numpy(rows.offsets), torch.cat(values, dim=1), torch.cat(codes, dim=1), *self._mix(rows)
-        )
+        runs = _runs([(part, *_PART[part.name].distinct(rows)) for part in self.parts])
+        places = [
+            _each(
+                np.stack([part.place(of) for part, of in parts], axis=1, dtype=np.float32, casting="same_kind"), index
+            )
+            for index, parts in runs
+        ]
+        return Visits(torch.from_numpy(rows.offsets), torch.cat(places, dim=1), *self._mix(rows))
 
     def _mix(self, rows: MemberRows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if not self.categories:

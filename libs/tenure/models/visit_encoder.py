@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from transformers import AttentionInterface, BertConfig, BertModel
 
 from tenure.models.batch import Visits
+from tenure.models.pieces import Pieces
 from tenure.models.tokens import VisitInputs
 
 ROUND_TO = 4  # places of a row: rows of as many are one group, and a group is one call of the attention
@@ -57,7 +58,8 @@ class VisitEncoder(nn.Module):
         self, inputs: VisitInputs, *, width: int, layers: int, heads: int, dropout: float, intermediate: int
     ) -> None:
         super().__init__()
-        self.parts = nn.Linear(inputs.width, width)
+        self.pieces = Pieces(inputs.parts)
+        self.parts = nn.Linear(self.pieces.width, width)
         self.categories = nn.EmbeddingBag(len(inputs.categories) + 1, width, mode="sum")
         self.first = nn.Parameter(torch.randn(width) * 0.02)  # [CLS]
         config = BertConfig(
@@ -81,7 +83,7 @@ class VisitEncoder(nn.Module):
         mix = self.categories(
             visits.category_ids, visits.category_offsets[:-1], per_sample_weights=visits.category_weights
         )
-        return self.parts(visits.values) + mix
+        return self.parts(self.pieces(visits.places)) + mix
 
     def forward(self, visits: Visits, tokens: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """States of [CLS], (N, W), and of each visit, (E, W); ``tokens`` stand in for those of the visits."""

@@ -3,29 +3,44 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
+from tests.unit.models.encoded import encoded
 
 from tenure.models.encoding import Number, Words, fit_number, fit_words
+from tenure.models.pieces import Pieces, bins
 
 NUMBER = Number(name="visits", edges=(0.0, 2.0, 10.0), mean=0.0, sd=1.0, tells_missing=True)
 
 
 def test_piecewise_encoding_fills_bins_from_the_left():
-    encoded = NUMBER.encode(np.array([0.0, 1.0, 2.0, 6.0, 10.0]), "piecewise")
-    assert encoded.tolist() == [[0, 0, 0], [0.5, 0, 0], [1, 0, 0], [1, 0.5, 0], [1, 1, 0]]
+    block = encoded(NUMBER, np.array([0.0, 1.0, 2.0, 6.0, 10.0]), "piecewise")
+    assert block.tolist() == [[0, 0, 0], [0.5, 0, 0], [1, 0, 0], [1, 0.5, 0], [1, 1, 0]]
 
 
 def test_values_beyond_the_edges_are_held_at_them():
-    assert NUMBER.encode(np.array([-5.0, 99.0]), "piecewise").tolist() == [[0, 0, 0], [1, 1, 0]]
+    assert encoded(NUMBER, np.array([-5.0, 99.0]), "piecewise").tolist() == [[0, 0, 0], [1, 1, 0]]
 
 
 def test_a_missing_value_is_told_and_is_no_value():
-    assert NUMBER.encode(np.array([np.nan]), "piecewise").tolist() == [[0, 0, 1]]
-    assert NUMBER.encode(np.array([np.nan]), "standard").tolist() == [[0, 1]]
+    assert encoded(NUMBER, np.array([np.nan]), "piecewise").tolist() == [[0, 0, 1]]
+    assert encoded(NUMBER, np.array([np.nan]), "standard").tolist() == [[0, 1]]
 
 
 def test_codes_name_bins_from_one_and_tell_the_highest_edge_apart():
     assert NUMBER.code(np.array([np.nan, -1, 0, 1.9, 2, 10, 99])).tolist() == [0, 1, 1, 1, 2, 3, 3]
     assert NUMBER.codes == 4
+
+
+def test_the_network_makes_of_a_place_what_the_encoding_makes_of_the_number():
+    other = Number(name="lines", edges=(1.0, 3.0), mean=0.0, sd=1.0, tells_missing=False)
+    x = np.array([np.nan, -5.0, 0.0, 1.0, 1.9, 2.0, 9.99, 10.0, 99.0])
+    places = torch.from_numpy(np.stack([NUMBER.place(x), other.place(x)], axis=1).astype(np.float32))
+    wanted = np.concatenate([encoded(NUMBER, x, "piecewise"), encoded(other, x, "piecewise")], axis=1)
+    pieces = Pieces([NUMBER, other])
+    assert pieces.width == wanted.shape[1]
+    torch.testing.assert_close(pieces(places), torch.from_numpy(wanted))
+    assert bins(places)[:, 0].tolist() == NUMBER.code(x).tolist()
+    assert pieces.state_dict() == {}  # what follows from the inputs is not kept with the weights
 
 
 def test_edges_are_the_values_where_they_are_few_and_quantiles_else():

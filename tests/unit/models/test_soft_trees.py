@@ -4,6 +4,7 @@ from datetime import date
 
 import numpy as np
 import torch
+from tests.unit.models.encoded import encoded
 
 from tenure.models.batch import Batch
 from tenure.models.encoding import Words, fit_number
@@ -20,8 +21,8 @@ def inputs(encoding: str = "piecewise") -> Inputs:
     return Inputs(newest_as_of=date(2026, 1, 1), rows=101, encoding=encoding, numbers=(full, gappy), words=words)
 
 
-def encoded(how: Inputs, full: float, gappy: float) -> torch.Tensor:
-    parts = [n.encode(np.array([x]), how.encoding) for n, x in zip(how.numbers, (full, gappy), strict=True)]
+def block_of(how: Inputs, full: float, gappy: float) -> torch.Tensor:
+    parts = [encoded(n, np.array([x]), how.encoding) for n, x in zip(how.numbers, (full, gappy), strict=True)]
     return torch.from_numpy(np.concatenate([*parts, np.array([[0.0, 1.0]])], axis=1, dtype=np.float32))
 
 
@@ -33,13 +34,13 @@ def test_a_number_is_its_place_among_the_quantiles_and_a_missing_one_stands_in_t
         (50.0, 4.0, [0, 0, 0, 0, 1]),
         (75.0, np.nan, [1, 0, 1, 0, 1]),
     ]:
-        torch.testing.assert_close(encoded(how, full, gappy) @ matrix + start, torch.tensor([expected]).float())
+        torch.testing.assert_close(block_of(how, full, gappy) @ matrix + start, torch.tensor([expected]).float())
 
 
 def test_standardised_numbers_are_split_as_they_are() -> None:
     how = inputs("standard")
     matrix, start = split_values(how)
-    row = encoded(how, 10.0, np.nan)
+    row = block_of(how, 10.0, np.nan)
     assert not start.any()
     torch.testing.assert_close(row @ matrix, row)
 
@@ -52,7 +53,7 @@ def test_soft_trees_learn_what_no_sum_of_single_features_can_say() -> None:
         numbers=tuple(n for n in (fit_number(name, rng.random(512), bins=4) for name in "xy") if n),
     )
     x = rng.random((512, 2))
-    blocks = [n.encode(x[:, i], "piecewise") for i, n in enumerate(how.numbers)]
+    blocks = [encoded(n, x[:, i], "piecewise") for i, n in enumerate(how.numbers)]
     batch = Batch(ids=torch.zeros(512, 2, dtype=torch.int64), features=torch.from_numpy(np.concatenate(blocks, axis=1)))
     labels = torch.from_numpy(((x[:, 0] > 0.5) != (x[:, 1] > 0.5)).astype(np.float32))
     torch.manual_seed(1)
