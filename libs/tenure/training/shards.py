@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate
 
 import pyarrow as pa
 import torch
@@ -19,7 +22,8 @@ from tenure.training.data import ExampleReader, batch_count, batches, bucket_ord
 class Shard:
     """Buckets ``rank``, ``rank + size``, ... of one part.
 
-    Buckets that were read stay encoded in memory, ``held`` of them at most.
+    Buckets that were read stay encoded in memory, ``held`` of them at most; the one that an epoch needs next is read
+    meanwhile.
     """
 
     reader: ExampleReader
@@ -31,6 +35,8 @@ class Shard:
     _read: OrderedDict[int, Batch] = field(default_factory=OrderedDict, init=False)
     _counts: dict[int, int] = field(default_factory=dict, init=False)
     _labels: dict[int, pa.Table] = field(default_factory=dict, init=False)  # counted, and not read yet
+    _ahead: dict[int, Future[Batch]] = field(default_factory=dict, init=False)  # one at most
+    _reading: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, max_workers=1), init=False)
 
     @property
     def buckets(self) -> list[int]:
@@ -42,34 +48,47 @@ class Shard:
 
     def batches(self, *, seed: int, epoch: int, batch_rows: int, from_step: int = 0) -> Iterator[Batch]:
         """An epoch's batches from a step on; what lies before it is not read."""
-        step = 0
-        for bucket in bucket_order(self.buckets, seed=seed, epoch=epoch):
-            count = batch_count(self._count(bucket), batch_rows)
-            if step + count > from_step:
-                encoded = self.bucket(bucket)
-                drawn = batches(len(encoded), batch_rows, seed=seed, epoch=epoch, bucket=bucket)
-                for place, rows in enumerate(drawn):
-                    if step + place >= from_step:
-                        yield encoded.take(torch.from_numpy(rows))
-            step += count
+        order = bucket_order(self.buckets, seed=seed, epoch=epoch)
+        ends = accumulate(batch_count(self._count(bucket), batch_rows) for bucket in order)
+        left = [(bucket, end) for bucket, end in zip(order, ends, strict=True) if end > from_step]
+        for (bucket, end), encoded in zip(left, self._each([bucket for bucket, _ in left]), strict=True):
+            drawn = batches(len(encoded), batch_rows, seed=seed, epoch=epoch, bucket=bucket)
+            for rows in drawn[max(0, from_step - end + len(drawn)) :]:
+                yield encoded.take(torch.from_numpy(rows))
 
     def in_order(self, rows_at_once: int) -> Iterator[Batch]:
         """Every row once, to judge by."""
-        for bucket in self.buckets:
-            encoded = self.bucket(bucket)
+        for encoded in self._each(self.buckets):
             for rows in torch.split(torch.arange(len(encoded)), rows_at_once):
                 yield encoded.take(rows)
+
+    def _each(self, buckets: Sequence[int]) -> Iterator[Batch]:
+        for place, bucket in enumerate(buckets):
+            encoded = self.bucket(bucket)
+            for following in buckets[place + 1 : place + 2]:
+                self._read_ahead(following)
+            yield encoded
 
     def bucket(self, bucket: int) -> Batch:
         """A bucket's rows, encoded, with their labels."""
         if bucket not in self._read:
-            examples = self.reader.read(bucket, self.part, self._labels.pop(bucket, None))
-            encoded = self.inputs.batch(examples.rows)
-            self._read[bucket] = encoded.with_labels(torch.tensor(examples.labels, dtype=torch.float32))
+            read = self._ahead.pop(bucket, None) or self._submit(bucket)
+            self._read[bucket] = read.result()
             if len(self._read) > self.held:
                 self._read.popitem(last=False)
         self._read.move_to_end(bucket)
         return self._read[bucket]
+
+    def _read_ahead(self, bucket: int) -> None:
+        if bucket not in self._read and not self._ahead:
+            self._ahead[bucket] = self._submit(bucket)
+
+    def _submit(self, bucket: int) -> Future[Batch]:
+        return self._reading.submit(self._encoded, bucket, self._labels.pop(bucket, None))
+
+    def _encoded(self, bucket: int, labels: pa.Table | None) -> Batch:
+        examples = self.reader.read(bucket, self.part, labels)
+        return self.inputs.batch(examples.rows).with_labels(torch.tensor(examples.labels, dtype=torch.float32))
 
     def _count(self, bucket: int) -> int:
         if bucket not in self._counts:

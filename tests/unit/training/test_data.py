@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,10 +9,11 @@ from tests.visiting_shop import SOURCE, VisitingShop
 
 from tenure.contracts.gold import LABELS
 from tenure.errors import Refused
+from tenure.models.batch import Batch
 from tenure.models.inputs import fit_inputs
 from tenure.tasks.churn import CHURN
 from tenure.tasks.split import ByTime
-from tenure.training.data import ExampleReader, _places, batch_count, batches
+from tenure.training.data import ExampleReader, _places, batch_count, batches, bucket_order
 from tenure.training.shards import Shard
 
 SPLIT = ByTime(train_until=SOURCE.split.train_until, validation=SOURCE.split.validation, test=SOURCE.split.test)
@@ -97,3 +100,44 @@ def test_no_more_buckets_are_held_than_allowed(reader: ExampleReader):
     mine = shard(reader, held=2)
     assert sum(len(batch) for batch in mine.in_order(64)) == sum(reader.count(b, "train") for b in reader.buckets)
     assert len(mine._read) == 2
+
+
+def test_the_next_bucket_is_read_meanwhile_and_each_once_an_epoch(reader: ExampleReader, monkeypatch):
+    """Also where an epoch was given up half-way."""
+    mine, asked = shard(reader, held=1), []
+    monkeypatch.setattr(Shard, "_encoded", _noting(Shard._encoded, asked))
+    order = bucket_order(mine.buckets, seed=1, epoch=0)
+    epoch = mine.batches(seed=1, epoch=0, batch_rows=32)
+    next(epoch)
+    mine._ahead[order[1]].result()
+    assert asked == order[:2]
+    assert len(list(epoch)) + 1 == mine.steps(32)
+    assert asked == order
+    next(mine.batches(seed=1, epoch=1, batch_rows=32))
+    assert len(mine._ahead) == 1
+    assert sum(map(len, mine.in_order(64))) == sum(map(mine._count, mine.buckets))
+    assert mine._ahead == {}
+
+
+def test_a_bucket_that_cannot_be_read_is_told_when_its_turn_comes(reader: ExampleReader, monkeypatch):
+    mine = shard(reader)
+    order = bucket_order(mine.buckets, seed=1, epoch=0)
+
+    def fails(self: Shard, bucket: int, labels: pa.Table | None) -> Batch:
+        raise Refused(f"bucket {bucket} is gone")
+
+    epoch = mine.batches(seed=1, epoch=0, batch_rows=32)
+    mine.bucket(order[0])
+    monkeypatch.setattr(Shard, "_encoded", fails)
+    for _ in range(batch_count(mine._count(order[0]), 32)):
+        next(epoch)
+    with pytest.raises(Refused, match=f"bucket {order[1]} is gone"):
+        next(epoch)
+
+
+def _noting(read: Callable[..., Batch], asked: list[int]) -> Callable[..., Batch]:
+    def noted(self: Shard, bucket: int, labels: pa.Table | None) -> Batch:
+        asked.append(bucket)
+        return read(self, bucket, labels)
+
+    return noted
