@@ -21,7 +21,7 @@ from benchmarks.data_by_hand import FILE
 from benchmarks.plan_by_hand import MEMBER_DAY
 from benchmarks.simulated_lake import Unequal
 from tenure.models.batch import Batch, Visits
-from tenure.models.encoding import Number, Words
+from tenure.models.encoding import Number
 from tenure.models.inputs import Inputs
 from tenure.models.tokens import VisitInputs
 
@@ -52,11 +52,11 @@ def _columns(inputs: Inputs, there: Sequence[str]) -> list[pl.Expr]:
 def _batch(folder: Path, inputs: Inputs, rows: pl.DataFrame) -> Batch:
     assert inputs.visits is not None
     keys, as_of = rows["member_key"].to_numpy(), rows["as_of"].cast(pl.Int32).to_numpy()
-    columns = [_pieces(number, _floats(rows[number.name])) for number in inputs.numbers]
-    columns += [_one_hot(words, rows[words.name]) for words in inputs.words]
+    columns = [_place(number, _floats(rows[number.name])) for number in inputs.numbers]
+    columns += [_ids(words.words, rows[words.name]).astype(np.float32) for words in inputs.words]
     return Batch(
         ids=torch.from_numpy(np.stack([keys, as_of.astype(np.int64)], axis=1)),
-        features=torch.from_numpy(np.concatenate(columns, axis=1)),
+        features=torch.from_numpy(np.stack(columns, axis=1)),
         visits=_visits(folder, inputs.visits, keys, as_of),
     )
 
@@ -66,16 +66,9 @@ def _floats(values: pl.Series) -> np.ndarray:
     return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
-def _pieces(number: Number, x: np.ndarray) -> np.ndarray:
-    """(N, width) float32: how much of each bin the value fills; nothing where it is missing, which a last one tells."""
-    edges = np.asarray(number.edges, x.dtype)
-    with np.errstate(invalid="ignore"):
-        block = np.nan_to_num(np.clip((x[:, None] - edges[:-1]) / np.diff(edges), 0, 1)).astype(np.float32)
-    return np.column_stack([block, np.isnan(x).astype(np.float32)]) if number.tells_missing else block
-
-
-def _one_hot(words: Words, column: pl.Series) -> np.ndarray:
-    return np.eye(len(words.words) + 1, dtype=np.float32)[_ids(words.words, column), 1:]
+def _place(number: Number, x: np.ndarray) -> np.ndarray:
+    """(N,) float32: where the value stands among the bin edges; NaN where it is missing."""
+    return np.interp(x, number.edges, np.arange(len(number.edges))).astype(np.float32)
 
 
 def _ids(words: Sequence[str], column: pl.Series) -> np.ndarray:
@@ -109,8 +102,7 @@ def _visits(folder: Path, inputs: VisitInputs, keys: np.ndarray, as_of: np.ndarr
     stands = []
     for part in inputs.parts:
         x = of_row[part.name] if part.name in OF_ROW else _floats(held[part.name])
-        edges = np.asarray(part.edges)
-        at = np.interp(x, edges, np.arange(len(edges))).astype(np.float32)  # NaN stays
+        at = _place(part, x)
         stands.append(at if part.name in OF_ROW else at[places])
     of_category, mixed = _ragged(held["categories"].list.len().to_numpy(), places)
     flat = held.select("categories", "category_shares").explode("categories", "category_shares", empty_as_null=False)
@@ -119,7 +111,7 @@ def _visits(folder: Path, inputs: VisitInputs, keys: np.ndarray, as_of: np.ndarr
         offsets=torch.from_numpy(offsets),
         places=torch.from_numpy(np.stack(stands, axis=1)),
         category_offsets=torch.from_numpy(mixed),
-        category_ids=torch.from_numpy(ids[of_category]),
+        category_ids=torch.from_numpy(ids[of_category].astype(np.int32)),
         category_weights=torch.from_numpy(shares.astype(np.float32)[of_category]),
     )
 

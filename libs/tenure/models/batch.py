@@ -1,7 +1,7 @@
 """A batch: named blocks of tensors. Padding is a model's own affair, so a sequence is values and offsets.
 
-What is drawn and moved many times is small: an event's numbers are one place each, and the many inputs that a network
-makes of them (``Pieces``) are made where they are read.
+What is drawn and moved many times is small: a number or word is one value, and the many inputs that a network makes of
+it (``Pieces``) are made where they are read.
 
 Shapes: N rows, E events of all rows together, C categories of all events together.
 """
@@ -23,7 +23,7 @@ class Visits:
         places: (E, P) float32, where each part of a token stands among its bin edges (``Number.place``); NaN where the
             part is missing.
         category_offsets: (E + 1,) int64.
-        category_ids: (C,) int64; 0 for a category that is not in the vocabulary.
+        category_ids: (C,) int32; 0 for a category that is not in the vocabulary.
         category_weights: (C,) float32, shares of the visit's spend.
     """
 
@@ -55,7 +55,8 @@ class Batch:
     """N rows as named blocks; a block that a model does not read is None.
 
     Attributes:
-        features: (N, F) float32, encoded.
+        features: (N, G) float32, a value for each number and word (``Inputs.batch``).
+        encoded: (N, F) float32, what a network makes of them for its branches.
         visits: the sequence.
         labels: (N,) float32, where the rows are for learning.
         ids: (N, 2) int64, member_key and as_of (days since 1970).
@@ -63,6 +64,7 @@ class Batch:
 
     ids: Tensor
     features: Tensor | None = None
+    encoded: Tensor | None = None
     visits: Visits | None = None
     labels: Tensor | None = None
 
@@ -72,10 +74,10 @@ class Batch:
     def take(self, rows: Tensor) -> Batch:
         """The rows at these positions, in this order."""
         return Batch(
-            self.ids.index_select(0, rows),
-            None if self.features is None else self.features.index_select(0, rows),
-            None if self.visits is None else self.visits.take(rows),
-            None if self.labels is None else self.labels.index_select(0, rows),
+            ids=self.ids.index_select(0, rows),
+            features=None if self.features is None else self.features.index_select(0, rows),
+            visits=None if self.visits is None else self.visits.take(rows),
+            labels=None if self.labels is None else self.labels.index_select(0, rows),
         )
 
     def with_labels(self, labels: Tensor) -> Batch:

@@ -29,16 +29,9 @@ class Number(Settings):
     def width(self, encoding: Encoding) -> int:
         return self.tells_missing + (len(self.edges) - 1 if encoding == "piecewise" else 1)
 
-    def encode_into(self, block: np.ndarray, x: np.ndarray, encoding: Encoding) -> None:
-        """(N,) float64 with NaN where missing -> an (N, width) part of a wider block, float32."""
-        is_missing = np.isnan(x)
-        if self.tells_missing:
-            block[:, -1] = is_missing
-            block = block[:, :-1]
-        if encoding == "piecewise":
-            self._write_piecewise(block, np.where(is_missing, self.edges[0], x))
-        else:
-            block[:, 0] = np.where(is_missing, 0.0, (_signed_log(x) - self.mean) / self.sd)
+    def told(self, x: np.ndarray, encoding: Encoding) -> np.ndarray:
+        """(N,) float64 with NaN where missing -> (N,) float64, which ``Pieces`` makes ``width`` inputs of."""
+        return self.place(x) if encoding == "piecewise" else (_signed_log(x) - self.mean) / self.sd
 
     def code(self, x: np.ndarray) -> np.ndarray:
         """(N,) int64: the bin, from 1, the last one for the highest edge and beyond; 0 where missing."""
@@ -61,20 +54,12 @@ class Number(Settings):
         low, high = edges[bin_], edges[bin_ + 1]
         return bin_ + np.clip((x - low) / (high - low), 0.0, 1.0)
 
-    def _write_piecewise(self, block: np.ndarray, x: np.ndarray) -> None:
-        np.subtract(self.place(x)[:, None], np.arange(block.shape[1]), out=block, casting="same_kind")
-        np.clip(block, 0.0, 1.0, out=block)
-
 
 class Words(Settings):
     """How one text column is encoded: an input for each word seen in training; none for a new or missing one."""
 
     name: str
     words: tuple[str, ...]
-
-    def encode_into(self, block: np.ndarray, column: pa.ChunkedArray | pa.Array) -> None:
-        """(N,) text -> an (N, words) part of a wider block, float32."""
-        block[:] = np.eye(len(self.words) + 1, dtype=np.float32)[self.code(column), 1:]
 
     def code(self, column: pa.ChunkedArray | pa.Array) -> np.ndarray:
         """(N,) int64: the word, from 1; 0 for a new or missing one."""

@@ -19,6 +19,7 @@ from tenure.contracts.table import Column, Has, Kind, Table
 from tenure.errors import Refused
 from tenure.models.batch import Batch
 from tenure.models.encoding import Encoding, Number, Words, fit_number, fit_words, numbers
+from tenure.models.pieces import Pieces
 from tenure.models.rows import MemberRows
 from tenure.models.tokens import VisitInputs, fit_visits
 
@@ -42,7 +43,7 @@ class Inputs(Settings):
 
     @property
     def width(self) -> int:
-        """F, the width of the features block."""
+        """F, how many inputs a network reads of the features."""
         return sum(n.width(self.encoding) for n in self.numbers) + sum(len(w.words) for w in self.words)
 
     @property
@@ -72,16 +73,17 @@ class Inputs(Settings):
         columns += [w.code(features[w.name]).astype(np.float64) for w in self.words]
         return np.stack(columns, axis=1)
 
+    def pieces(self) -> Pieces:
+        """What makes (N, F) inputs of the (N, G) features of a batch."""
+        return Pieces(self.numbers, self.words, self.encoding)
+
     def _features(self, features: pa.Table) -> np.ndarray:
-        block = np.empty((len(features), self.width), np.float32)
-        place = 0
-        for number in self.numbers:
-            width = number.width(self.encoding)
-            number.encode_into(block[:, place : place + width], numbers(features[number.name]), self.encoding)
-            place += width
-        for word in self.words:
-            word.encode_into(block[:, place : place + len(word.words)], features[word.name])
-            place += len(word.words)
+        """(N, G) float32: numbers as ``Number.told``, words as their code."""
+        block = np.empty((len(features), len(self.numbers) + len(self.words)), np.float32)
+        for place, number in enumerate(self.numbers):
+            block[:, place] = number.told(numbers(features[number.name]), self.encoding)
+        for place, word in enumerate(self.words, start=len(self.numbers)):
+            block[:, place] = word.code(features[word.name])
         return block
 
     def _check(self, rows: MemberRows) -> None:

@@ -10,7 +10,7 @@ from tenure.models.batch import Batch
 
 
 class FactorizationMachine(nn.Module):
-    """(N, F) features -> (N,) logits; ``rank`` numbers a feature stand for its part in all pairs, 0 for none."""
+    """(N, F) encoded -> (N,) logits; ``rank`` numbers a feature stand for its part in all pairs, 0 for none."""
 
     learning_rate_factor = 2.0  # of the network's: it is shallow
     weight_decay_factor = 10.0
@@ -23,7 +23,7 @@ class FactorizationMachine(nn.Module):
         self.pairs = nn.Parameter(torch.randn(width, rank) * 0.01)
 
     def forward(self, batch: Batch) -> Tensor:
-        x = batch.features
+        x = batch.encoded
         assert x is not None
         both = (x @ self.pairs).square() - x.square() @ self.pairs.square()  # (N, rank), each pair twice
         return self.out(x).squeeze(1) + both.sum(dim=1) / 2

@@ -11,11 +11,11 @@ from tenure.models.network import Network
 
 
 class LogisticRegression(Settings):
-    """No settings: its width is that of the features block."""
+    """No settings: its width is that of the encoded features."""
 
 
 class Linear(nn.Module):
-    """(N, F) features -> (N,) logits. Starts at zero: the loss is convex, and nothing is gained by chance."""
+    """(N, F) encoded features -> (N,) logits. Starts at zero: the loss is convex, and nothing is gained by chance."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -24,9 +24,9 @@ class Linear(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, batch: Batch) -> Tensor:
-        assert batch.features is not None
-        return self.out(batch.features).squeeze(1)
+        assert batch.encoded is not None
+        return self.out(batch.encoded).squeeze(1)
 
 
 def logistic_regression(settings: LogisticRegression, inputs: Inputs) -> Network:
-    return Network({"features": Linear(inputs.width)})
+    return Network({"features": Linear(inputs.width)}, inputs)

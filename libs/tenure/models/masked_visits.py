@@ -52,7 +52,7 @@ def _shares(visits: Visits, categories: int) -> Tensor:
     event_lengths = visits.category_offsets.diff()
     event = torch.repeat_interleave(event_lengths)
     shares = visits.category_weights.new_zeros(len(event_lengths), categories)
-    shares.index_put_((event, visits.category_ids), visits.category_weights.clamp(min=0), accumulate=True)
+    shares.index_put_((event, visits.category_ids.long()), visits.category_weights.clamp(min=0), accumulate=True)
     return shares / shares.sum(1, keepdim=True).clamp(min=1e-6)
 
 

@@ -62,8 +62,8 @@ class SequenceBranch(nn.Module):
         assert batch.visits is not None
         state, _ = self.encoder(batch.visits)
         if self.features is not None:
-            assert batch.features is not None
-            state = torch.cat([state, torch.relu(self.features(batch.features))], dim=1)
+            assert batch.encoded is not None
+            state = torch.cat([state, torch.relu(self.features(batch.encoded))], dim=1)
         return self.out(self.dropout(state)).squeeze(1)
 
     def pretraining(self) -> MaskedVisits:
@@ -79,4 +79,4 @@ def member_encoder(settings: MemberEncoder, inputs: Inputs) -> Network:
             branches["trees"] = SoftTrees(inputs, settings.trees, settings.depth)
     if inputs.visits is not None:
         branches["sequence"] = SequenceBranch(settings, inputs)
-    return Network(branches)
+    return Network(branches, inputs)

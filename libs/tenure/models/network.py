@@ -7,12 +7,13 @@ to learn. The weights are chosen on validation afterwards, so they are no parame
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from tenure.models.batch import Batch
+from tenure.models.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,19 @@ class Network(nn.Module):
     """A sum of branches.
 
     Args:
-        branches: modules that turn a batch into (N,) logits.
+        branches: modules that turn a batch, its features encoded, into (N,) logits.
     """
 
-    def __init__(self, branches: Mapping[str, nn.Module]) -> None:
+    def __init__(self, branches: Mapping[str, nn.Module], inputs: Inputs) -> None:
         super().__init__()
+        self.pieces = inputs.pieces()
         self.branches = nn.ModuleDict(dict(branches))
         self.mix: Tensor
         self.register_buffer("mix", torch.full((len(branches),), 1 / len(branches)))
 
     def forward(self, batch: Batch) -> Outputs:
+        if batch.features is not None:
+            batch = replace(batch, encoded=self.pieces(batch.features))
         said = {name: branch(batch).float() for name, branch in self.branches.items()}
         return Outputs((torch.stack(list(said.values()), dim=1) * self.mix).sum(dim=1), said)
 

@@ -18,7 +18,7 @@ SHARPNESS = 3.0  # of the choice of a feature: a split starts with a few and set
 
 
 class SoftTrees(nn.Module):
-    """(N, F) features -> (N,) logits."""
+    """(N, F) encoded features -> (N,) logits."""
 
     learning_rate_factor = 10.0  # of the network's: splits and leaves start far from where they end
 
@@ -38,8 +38,8 @@ class SoftTrees(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, batch: Batch) -> Tensor:
-        assert batch.features is not None
-        values = batch.features @ self.matrix + self.start  # (N, G)
+        assert batch.encoded is not None
+        values = batch.encoded @ self.matrix + self.start  # (N, G)
         split = values @ torch.softmax(self.choice * SHARPNESS, dim=0) - self.threshold
         right = torch.sigmoid(split * self.log_slope.exp()).view(-1, self.trees, self.depth)
         reach = right.new_ones(len(right), self.trees, 1)  # how much of a row reaches each node, by level

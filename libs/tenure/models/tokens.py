@@ -136,7 +136,7 @@ class VisitInputs(Settings):
 
     def _mix(self, rows: MemberRows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if not self.categories:
-            empty = torch.zeros(0, dtype=torch.int64)
+            empty = torch.zeros(0, dtype=torch.int32)
             return torch.zeros(rows.event_count + 1, dtype=torch.int64), empty, torch.zeros(0)
         words = Words(name="categories", words=self.categories)
         held = pc.fill_null(pc.list_value_length(rows.held["categories"]), 0).to_numpy().astype(np.int64)
@@ -146,7 +146,7 @@ class VisitInputs(Settings):
         shares = numbers(pc.list_flatten(rows.held["category_shares"])).astype(np.float32)
         return (
             torch.from_numpy(offsets_of(lengths)),
-            torch.from_numpy(ids.take(taken)),
+            torch.from_numpy(ids.astype(np.int32).take(taken)),
             torch.from_numpy(shares.take(taken)),
         )
 

@@ -80,9 +80,8 @@ class VisitEncoder(nn.Module):
 
     def tokens(self, visits: Visits) -> Tensor:
         """(E, W) sums of the embeddings of each visit's parts."""
-        mix = self.categories(
-            visits.category_ids, visits.category_offsets[:-1], per_sample_weights=visits.category_weights
-        )
+        starts = visits.category_offsets[:-1].to(visits.category_ids.dtype)
+        mix = self.categories(visits.category_ids, starts, per_sample_weights=visits.category_weights)
         return self.parts(self.pieces(visits.places)) + mix
 
     def forward(self, visits: Visits, tokens: Tensor | None = None) -> tuple[Tensor, Tensor]:

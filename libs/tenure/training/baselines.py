@@ -177,7 +177,7 @@ def _calibrated(
 def _features(inputs: Inputs, rows: MemberRows) -> np.ndarray:
     features = inputs.batch(rows).features
     assert features is not None
-    return features.numpy().astype(np.float64)
+    return inputs.pieces()(features).numpy().astype(np.float64)
 
 
 FITS: Mapping[str, Callable[[Ground, int], list[Baseline]]] = {

@@ -22,6 +22,8 @@ from tenure.models.rows import MemberRows, cut, days
 from tenure.tasks.split import EPOCH, PARTS, Part, Split
 from tenure.tasks.task import Task
 
+_DAY_BITS = 20  # days since 1970 until the year 4840
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -144,7 +146,8 @@ def _between(column: str, first: date | None, last: date | None) -> str:
 
 def _places(labels: pa.Table, features: pa.Table, task: str) -> np.ndarray:
     """(labels,) the row of each label's features; both are sorted by member_key and as_of."""
-    keys, wanted = _keys(features), _keys(labels)
+    members = np.unique(features["member_key"].to_numpy())
+    keys, wanted = (_keys(rows, members) for rows in (features, labels))
     places = np.searchsorted(keys, wanted)
     is_found = keys[np.minimum(places, len(keys) - 1)] == wanted if len(keys) else np.zeros(len(wanted), bool)
     if not is_found.all():
@@ -152,11 +155,13 @@ def _places(labels: pa.Table, features: pa.Table, task: str) -> np.ndarray:
     return places
 
 
-def _keys(rows: pa.Table) -> np.ndarray:
-    """member_key and as_of as one value that sorts like both."""
-    keys = np.empty(len(rows), dtype=[("member_key", np.int64), ("as_of", np.int32)])
-    keys["member_key"], keys["as_of"] = rows["member_key"].to_numpy(), days(rows["as_of"])
-    return keys
+def _keys(rows: pa.Table, members: np.ndarray) -> np.ndarray:
+    """(rows,) member_key and as_of as one number that sorts like both; -1 for nobody of the ``members``, who are
+    ascending."""
+    owner = rows["member_key"].to_numpy()
+    place = np.searchsorted(members, owner)
+    is_one = members[np.minimum(place, len(members) - 1)] == owner if len(members) else np.zeros(len(owner), bool)
+    return np.where(is_one, (place << _DAY_BITS) + days(rows["as_of"]), -1)
 
 
 def generator(*position: int) -> np.random.Generator:

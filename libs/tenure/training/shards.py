@@ -17,12 +17,14 @@ from tenure.models.inputs import Inputs
 from tenure.tasks.split import Part
 from tenure.training.data import ExampleReader, batch_count, batches, bucket_order
 
+_AHEAD = 2  # buckets read meanwhile: while one is encoded, the next is on its way from the disk
+
 
 @dataclass(kw_only=True)
 class Shard:
     """Buckets ``rank``, ``rank + size``, ... of one part.
 
-    Buckets that were read stay encoded in memory, ``held`` of them at most; the one that an epoch needs next is read
+    Buckets that were read stay encoded in memory, ``held`` of them at most; the two that an epoch needs next are read
     meanwhile.
     """
 
@@ -35,8 +37,8 @@ class Shard:
     _read: OrderedDict[int, Batch] = field(default_factory=OrderedDict, init=False)
     _counts: dict[int, int] = field(default_factory=dict, init=False)
     _labels: dict[int, pa.Table] = field(default_factory=dict, init=False)  # counted, and not read yet
-    _ahead: dict[int, Future[Batch]] = field(default_factory=dict, init=False)  # one at most
-    _reading: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, max_workers=1), init=False)
+    _ahead: dict[int, Future[Batch]] = field(default_factory=dict, init=False)
+    _reading: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, _AHEAD), init=False)
 
     @property
     def buckets(self) -> list[int]:
@@ -64,10 +66,9 @@ class Shard:
 
     def _each(self, buckets: Sequence[int]) -> Iterator[Batch]:
         for place, bucket in enumerate(buckets):
-            encoded = self.bucket(bucket)
-            for following in buckets[place + 1 : place + 2]:
-                self._read_ahead(following)
-            yield encoded
+            for needed in buckets[place : place + 1 + _AHEAD]:
+                self._read_ahead(needed)
+            yield self.bucket(bucket)
 
     def bucket(self, bucket: int) -> Batch:
         """A bucket's rows, encoded, with their labels."""
@@ -80,7 +81,7 @@ class Shard:
         return self._read[bucket]
 
     def _read_ahead(self, bucket: int) -> None:
-        if bucket not in self._read and not self._ahead:
+        if bucket not in self._read and bucket not in self._ahead and len(self._ahead) <= _AHEAD:
             self._ahead[bucket] = self._submit(bucket)
 
     def _submit(self, bucket: int) -> Future[Batch]:

@@ -1,14 +1,15 @@
-"""A number's inputs by themselves, as they stand in the features block."""
+"""A number's inputs by themselves, as a network reads them."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from tenure.models.encoding import Encoding, Number
+from tenure.models.pieces import Pieces
 
 
 def encoded(number: Number, x: np.ndarray, encoding: Encoding) -> np.ndarray:
     """(N,) float64 with NaN where missing -> (N, width) float32."""
-    block = np.empty((len(x), number.width(encoding)), np.float32)
-    number.encode_into(block, x, encoding)
-    return block
+    told = torch.from_numpy(number.told(x, encoding)[:, None].astype(np.float32))
+    return Pieces([number], encoding=encoding)(told).numpy()

@@ -31,16 +31,11 @@ def test_codes_name_bins_from_one_and_tell_the_highest_edge_apart():
     assert NUMBER.codes == 4
 
 
-def test_the_network_makes_of_a_place_what_the_encoding_makes_of_the_number():
-    other = Number(name="lines", edges=(1.0, 3.0), mean=0.0, sd=1.0, tells_missing=False)
+def test_the_bin_of_a_place_is_the_code_and_what_follows_from_the_inputs_is_not_kept_with_the_weights():
     x = np.array([np.nan, -5.0, 0.0, 1.0, 1.9, 2.0, 9.99, 10.0, 99.0])
-    places = torch.from_numpy(np.stack([NUMBER.place(x), other.place(x)], axis=1).astype(np.float32))
-    wanted = np.concatenate([encoded(NUMBER, x, "piecewise"), encoded(other, x, "piecewise")], axis=1)
-    pieces = Pieces([NUMBER, other])
-    assert pieces.width == wanted.shape[1]
-    torch.testing.assert_close(pieces(places), torch.from_numpy(wanted))
-    assert bins(places)[:, 0].tolist() == NUMBER.code(x).tolist()
-    assert pieces.state_dict() == {}  # what follows from the inputs is not kept with the weights
+    places = torch.from_numpy(NUMBER.place(x).astype(np.float32))
+    assert bins(places[:, None])[:, 0].tolist() == NUMBER.code(x).tolist()
+    assert Pieces([NUMBER]).state_dict() == {}
 
 
 def test_edges_are_the_values_where_they_are_few_and_quantiles_else():
@@ -55,9 +50,9 @@ def test_a_constant_tells_nothing():
 
 def test_a_new_word_is_no_word():
     words = Words(name="stage", words=("loyalty", "retention"))
-    block = np.full((3, 2), np.nan, np.float32)
-    words.encode_into(block, pa.array(["retention", "new", None]))
-    assert block.tolist() == [[0, 1], [0, 0], [0, 0]]
+    codes = words.code(pa.array(["retention", "new", None]))
+    block = Pieces([NUMBER], [words])(torch.from_numpy(np.stack([np.zeros(3), codes], axis=1).astype(np.float32)))
+    assert block[:, 3:].tolist() == [[0, 1], [0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("size", [1, 3])

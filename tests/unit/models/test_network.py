@@ -100,7 +100,7 @@ def test_parts_of_tokens_that_need_what_is_lacking_are_left_out():
 
 def test_inputs_survive_the_manifest(inputs: Inputs):
     again = Inputs.model_validate_json(inputs.model_dump_json())
-    assert torch.equal(again.batch(rows()).features, inputs.batch(rows()).features)
+    assert is_same(again.batch(rows()).features, inputs.batch(rows()).features)
     assert again == inputs
 
 
@@ -139,7 +139,7 @@ def test_a_visit_does_not_know_the_one_of_the_row_before(inputs: Inputs):
 def test_taking_rows_of_a_batch_is_the_batch_of_those_rows(inputs: Inputs):
     chosen = np.array([5, 0, 33])
     taken, direct = inputs.batch(rows()).take(torch.from_numpy(chosen)), inputs.batch(rows().take(chosen))
-    assert torch.equal(taken.features, direct.features)
+    assert is_same(taken.features, direct.features)
     for name, found in vars(taken.visits).items():
         assert is_same(found, getattr(direct.visits, name))
 
@@ -226,7 +226,7 @@ def test_pairs_are_summed_as_if_each_was_multiplied_out(inputs: Inputs):
     torch.nn.init.normal_(machine.pairs)
     batch = inputs.batch(rows().take(np.array([0, 1])))
     x = torch.tensor([[1.0, 2, 3], [0, 1, 1]])
-    said = machine(type(batch)(batch.ids, features=x))
+    said = machine(type(batch)(batch.ids, encoded=x))
     v = machine.pairs
     by_hand = [sum((v[i] @ v[j]) * r[i] * r[j] for i in range(3) for j in range(i + 1, 3)) for r in x]
     torch.testing.assert_close(said, torch.stack(by_hand))

@@ -54,7 +54,7 @@ def test_soft_trees_learn_what_no_sum_of_single_features_can_say() -> None:
     )
     x = rng.random((512, 2))
     blocks = [encoded(n, x[:, i], "piecewise") for i, n in enumerate(how.numbers)]
-    batch = Batch(ids=torch.zeros(512, 2, dtype=torch.int64), features=torch.from_numpy(np.concatenate(blocks, axis=1)))
+    batch = Batch(ids=torch.zeros(512, 2, dtype=torch.int64), encoded=torch.from_numpy(np.concatenate(blocks, axis=1)))
     labels = torch.from_numpy(((x[:, 0] > 0.5) != (x[:, 1] > 0.5)).astype(np.float32))
     torch.manual_seed(1)
     trees = SoftTrees(how, trees=32, depth=2)
