@@ -8,7 +8,9 @@ Shapes: N rows, E events of all rows together, C categories of all events togeth
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -49,6 +51,20 @@ class Visits:
             self.category_weights.index_select(0, categories),
         )
 
+    def between(self, first: int, last: int) -> Visits:
+        """Of the rows from ``first`` to before ``last``; nothing is copied but offsets."""
+        offsets = self.offsets[first : last + 1]
+        start, end = int(offsets[0]), int(offsets[-1])
+        category_offsets = self.category_offsets[start : end + 1]
+        categories = slice(int(category_offsets[0]), int(category_offsets[-1]))
+        return Visits(
+            offsets - start,
+            self.places[start:end],
+            category_offsets - categories.start,
+            self.category_ids[categories],
+            self.category_weights[categories],
+        )
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -79,6 +95,17 @@ class Batch:
             visits=None if self.visits is None else self.visits.take(rows),
             labels=None if self.labels is None else self.labels.index_select(0, rows),
         )
+
+    def cut(self, sizes: Sequence[int]) -> Iterator[Batch]:
+        """The rows one after the other, in parts of these sizes, of which nothing is copied but offsets."""
+        for last, size in zip(accumulate(sizes), sizes, strict=True):
+            rows = slice(last - size, last)
+            yield Batch(
+                ids=self.ids[rows],
+                features=None if self.features is None else self.features[rows],
+                visits=None if self.visits is None else self.visits.between(rows.start, rows.stop),
+                labels=None if self.labels is None else self.labels[rows],
+            )
 
     def with_labels(self, labels: Tensor) -> Batch:
         return replace(self, labels=labels)

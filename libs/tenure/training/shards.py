@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
 
+import numpy as np
 import pyarrow as pa
 import torch
 
@@ -55,14 +56,17 @@ class Shard:
         left = [(bucket, end) for bucket, end in zip(order, ends, strict=True) if end > from_step]
         for (bucket, end), encoded in zip(left, self._each([bucket for bucket, _ in left]), strict=True):
             drawn = batches(len(encoded), batch_rows, seed=seed, epoch=epoch, bucket=bucket)
-            for rows in drawn[max(0, from_step - end + len(drawn)) :]:
-                yield encoded.take(torch.from_numpy(rows))
+            drawn = drawn[max(0, from_step - end + len(drawn)) :]
+            if drawn:
+                # In the order of the epoch at once, so that a batch is a part of it: most of a batch drawn by itself is
+                # the overhead of some dozen small copies.
+                yield from encoded.take(torch.from_numpy(np.concatenate(drawn))).cut([len(rows) for rows in drawn])
 
     def in_order(self, rows_at_once: int) -> Iterator[Batch]:
         """Every row once, to judge by."""
         for encoded in self._each(self.buckets):
-            for rows in torch.split(torch.arange(len(encoded)), rows_at_once):
-                yield encoded.take(rows)
+            whole, rest = divmod(len(encoded), rows_at_once)
+            yield from encoded.cut([rows_at_once] * whole + [rest] * (rest > 0))
 
     def _each(self, buckets: Sequence[int]) -> Iterator[Batch]:
         for place, bucket in enumerate(buckets):

@@ -136,6 +136,18 @@ def test_a_visit_does_not_know_the_one_of_the_row_before(inputs: Inputs):
     assert is_same(alone.visits.places, among.visits.places[start:end])
 
 
+def test_the_parts_of_a_batch_are_the_batches_of_their_rows(inputs: Inputs):
+    whole = inputs.batch(rows()).with_labels(torch.arange(60.0))
+    sizes = [7, 1, 52]
+    for part, chosen in zip(whole.cut(sizes), np.split(np.arange(60), np.cumsum(sizes)[:-1]), strict=True):
+        direct = whole.take(torch.from_numpy(chosen))
+        assert torch.equal(part.ids, direct.ids)
+        assert torch.equal(part.labels, direct.labels)
+        assert is_same(part.features, direct.features)
+        for name, found in vars(part.visits).items():
+            assert is_same(found, getattr(direct.visits, name)), name
+
+
 def test_taking_rows_of_a_batch_is_the_batch_of_those_rows(inputs: Inputs):
     chosen = np.array([5, 0, 33])
     taken, direct = inputs.batch(rows()).take(torch.from_numpy(chosen)), inputs.batch(rows().take(chosen))

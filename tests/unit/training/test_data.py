@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from tests.visiting_shop import SOURCE, VisitingShop
 
 from tenure.contracts.gold import LABELS
@@ -134,6 +135,14 @@ def test_a_bucket_that_cannot_be_read_is_told_when_its_turn_comes(reader: Exampl
         next(epoch)
     with pytest.raises(Refused, match=f"bucket {order[1]} is gone"):
         next(epoch)
+
+
+def test_a_bucket_without_a_row_has_no_batch(reader: ExampleReader):
+    mine = shard(reader, held=8)
+    rows = sum(mine._count(bucket) for bucket in mine.buckets if bucket != 3)
+    mine._counts[3], mine._read[3] = 0, mine.bucket(3).take(torch.zeros(0, dtype=torch.int64))
+    assert sum(map(len, mine.batches(seed=1, epoch=0, batch_rows=32))) == rows
+    assert sum(map(len, mine.in_order(32))) == rows
 
 
 def _noting(read: Callable[..., Batch], asked: list[int]) -> Callable[..., Batch]:
