@@ -24,7 +24,8 @@ class Reading(Settings):
     bins: int = Field(default=8, gt=1)  # of the piecewise-linear encoding of features
     max_events: int = Field(default=64, gt=0)
     sample_rows: int = Field(default=200_000, gt=0)  # training rows that scaling, words and baselines are fitted on
-    buckets_in_memory: int = Field(default=16, gt=0)  # of a worker; the others are read again
+    # Of a worker, beside the one in use, in its epoch's order, and two that are read ahead; the others are read again.
+    buckets_in_memory: int = Field(default=16, gt=0)
 
 
 class Loop(Settings):
