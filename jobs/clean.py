@@ -136,14 +136,14 @@ def _write_orders(batch: Batch) -> Written | None:
         return None
     catalogue = batch.before(PRODUCTS).unionByName(batch.mine(PRODUCTS))
     before, replaced = batch.before(ORDER_LINES), batch.before(REPLACED)
-    registered = _registered(batch) if batch.source.asks_who_registered else None
-    lines = silver.orders(rows, batch.kept, batch.source, catalogue, before, replaced, batch.newest_day, registered)
+    known = _registrations(batch) if batch.source.asks_who_registered else None
+    lines = silver.orders(rows, batch.kept, batch.source, catalogue, before, replaced, batch.newest_day, known)
     return _write(batch, RAW_ORDERS, ORDER_LINES, lines)
 
 
-def _registered(batch: Batch) -> DataFrame:
-    registered = silver.registered(batch.mapped(RAW_MEMBERS), batch.before(MEMBERS))
-    return batch.kept.at_hand(registered, few=_MEMBERS_SENT)
+def _registrations(batch: Batch) -> DataFrame:
+    found = silver.registrations(batch.mapped(RAW_MEMBERS), batch.before(MEMBERS))
+    return batch.kept.at_hand(found, few=_MEMBERS_SENT)
 
 
 def _write_touches(batch: Batch) -> Written | None:

@@ -106,7 +106,7 @@ def orders(
     before: DataFrame,
     replaced: DataFrame,
     newest_day: Column,
-    registered: DataFrame | None = None,
+    known_members: DataFrame | None = None,
 ) -> DataFrame:
     """Order lines: on the shop's local day, in the product's category, each once, returns beside their sales.
 
@@ -115,11 +115,11 @@ def orders(
         before: silver's ``order_lines`` of earlier batches.
         replaced: ``control/replaced`` of earlier batches, where the sales and returns are that came to nothing.
         newest_day: the day after which nothing of a load of the past can have happened, nor have become known.
-        registered: ``member_key, registered_from``, a row a member; needed where ``source.asks_who_registered``.
+        known_members: ``member_key, registered_from``, a row a member; needed where ``source.asks_who_registered``.
     """
     dated = rows.transform(_on_local_days, source.calendar)
     lines = kept(
-        (dated if registered is None else dated.transform(of_members, registered))
+        (dated if known_members is None else dated.transform(of_members, known_members))
         .transform(in_categories, catalogue)
         .transform(filled, source, RAW_ORDERS)
         .transform(_identified, source)
@@ -142,7 +142,7 @@ def _on_local_days(rows: DataFrame, calendar: str) -> DataFrame:
     )
 
 
-def registered(rows: DataFrame | None, before: DataFrame) -> DataFrame:
+def registrations(rows: DataFrame | None, before: DataFrame) -> DataFrame:
     """``member_key, registered_from``: since when each member's registration is known.
 
     Args:
@@ -158,9 +158,9 @@ def registered(rows: DataFrame | None, before: DataFrame) -> DataFrame:
     return said.groupBy("member_key").agg(F.min("known_on").alias("registered_from"))
 
 
-def of_members(lines: DataFrame, registered: DataFrame) -> DataFrame:
+def of_members(lines: DataFrame, known_members: DataFrame) -> DataFrame:
     """Lines with whether their member had registered when the line became known."""
-    joined = lines.join(registered, "member_key", "left")  # at most one row a member
+    joined = lines.join(known_members, "member_key", "left")  # at most one row a member
     is_known = F.coalesce(F.col("registered_from") <= F.col("known_on"), F.lit(False))
     return joined.withColumn("is_member_known", is_known).drop("registered_from")
 

@@ -100,7 +100,7 @@ def test_a_line_of_whom_nobody_had_registered_is_set_aside_where_the_shop_asks(s
     lines = mapped(spark, RAW_ORDERS, [ORDER | {"member_key": key, "order_id": str(key)} for key in of])
     lines = lines.withColumn("member_id", F.col("member_key").cast("string"))
     with Kept() as kept:
-        registered = silver.registered(mapped(spark, RAW_MEMBERS, registrations), before)
+        registered = silver.registrations(mapped(spark, RAW_MEMBERS, registrations), before)
         nothing = (empty(spark, table) for table in (PRODUCTS, ORDER_LINES, REPLACED))
         judged = silver.orders(lines, kept, asking, *nothing, F.lit(NEWEST), registered)
         found = {row["member_key"]: row["rule"] for row in judged.collect()}
