@@ -31,7 +31,9 @@ class BuildInteractions(Settings):
 def run(spark: SparkSession, config: BuildInteractions) -> None:
     with only_writer(spark, config.env), job_run(spark, config.env.lake_root, "build_interactions") as job:
         build = night(spark, config.env, config.source)
-        build_from_lines(build, contract(build.shop), interactions, job, called="interactions")
+        build_from_lines(
+            build, contract(build.shop), lambda lines, _: interactions(lines, build.shop), job, called="interactions"
+        )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -14,11 +15,13 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 from tests.jobs import market
 
+import build_events
 import clean
+from tenure.config.env import Env
 from tenure.contracts.control import BATCHES, CONSERVATION, JOB_RUNS, QUARANTINE, REPLACED
 from tenure.contracts.silver import MEMBER_IDENTITIES, MEMBERS, ORDER_LINES, PRODUCTS, SILVER_TABLES
 from tenure.contracts.table import Table
-from tenure.errors import Refused
+from tenure.errors import Refused, WrongInput
 from tenure.privacy.pseudonyms import member_key
 from tenure.spark import delta
 
@@ -69,6 +72,13 @@ def test_landed_is_silver_and_duplicates_and_quarantined_and_netted(spark, lake)
     assert {name: balances["raw_members"][name] for name in names} == dict(zip(names, (3, 2, 0, 1, 0), strict=True))
     assert balances["raw_members"]["silver_by_rule"] == {}  # of who was only seen, no row landed
     assert balances["raw_touches"]["landed"] == 0
+
+
+def test_visits_wait_for_the_tiles_in_which_their_sums_stand(spark, lake, tmp_path):
+    work = shutil.copytree(lake[0], tmp_path / "work")
+    config = build_events.BuildEvents(env=Env(work=str(work)), source=market.source(work))
+    with pytest.raises(WrongInput, match="through batch 0 alone: run jobs/build_days.py first"):
+        build_events.run(spark, config)
 
 
 def test_rules_are_counted_also_where_they_only_mark(spark, lake):

@@ -7,28 +7,28 @@ from pyspark.sql import functions as F
 
 from tenure.contracts.gold import member_events as contract
 from tenure.contracts.shop import Shop
-from tenure.spark.days import VERSION, orders
+from tenure.contracts.table import Has
+from tenure.spark.days import VERSION
 from tenure.spark.knowledge import as_known
-from tenure.spark.parts import MEMBER_DAY, accumulated, by_member, signed_parts
+from tenure.spark.parts import MEMBER_DAY, by_member, signed_parts
 from tenure.spark.schema import conform
 from tenure.spark.shop import bucketed, without
 
 UNKNOWN_CATEGORY = "unknown"
-_SUMS = ("baskets", "lines", "spend_minor", "discount_minor", "coupon_minor")
 
 
-def member_events(order_lines: DataFrame, shop: Shop) -> DataFrame:
-    """Every version of every visit that the lines touch, from *all* lines of those member-days."""
+def member_events(order_lines: DataFrame, tiles: DataFrame, shop: Shop) -> DataFrame:
+    """Every version of every visit that the lines touch, from *all* lines of those member-days.
+
+    Args:
+        tiles: ``member_days`` of those days, of which each version of a visit is one: its sums are not made again.
+    """
     table = contract(shop)
-    lines = order_lines.transform(by_member)
-    sums = (
-        orders(lines, shop)
-        .groupBy(*VERSION)
-        .agg(*(F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in _SUMS))
-        .transform(accumulated, _SUMS)
-    )
+    taken_off = () if Has.DISCOUNTS in shop.lacks else ("discount_minor", "coupon_minor")
+    sums = tiles.select(*VERSION, "baskets", "lines", "spend_minor", *taken_off).transform(by_member)
     return (
-        sums.join(mixes(lines, shop), list(VERSION))  # exactly one row each
+        mixes(order_lines.transform(by_member), shop)
+        .join(sums, list(VERSION))  # exactly one tile each
         .withColumn("kind", F.when(F.col("lines") > 0, "visit").otherwise("none"))
         .withColumn("categories", F.col("mix.category"))
         .withColumn("category_shares", _shares())

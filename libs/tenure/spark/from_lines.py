@@ -1,4 +1,4 @@
-"""Gold that is made of order lines alone, each member-day by itself."""
+"""Gold that is made of order lines, each member-day by itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from pyspark.sql import DataFrame
 
-from tenure.contracts.shop import Shop
 from tenure.contracts.silver import ORDER_LINES
 from tenure.contracts.table import Table
 from tenure.lake.job_run import JobRun
@@ -18,12 +17,13 @@ from tenure.spark.runs import described
 
 
 def build_from_lines(
-    build: Night, table: Table, rows_of: Callable[[DataFrame, Shop], DataFrame], job: JobRun, *, called: str
+    build: Night, table: Table, rows_of: Callable[[DataFrame, str], DataFrame], job: JobRun, *, called: str
 ) -> None:
     """Makes the table's rows of every member-day of which a line is new to the table.
 
     Args:
-        rows_of: of a shop, from the lines of whole member-days to the rows of ``table``.
+        rows_of: from the lines of whole member-days to the rows of ``table``; its second argument is a SQL condition
+            on ``day`` which holds for all of them, so that files of other tables are skipped.
         called: what people call its rows.
     """
     after = build.opened(table).through_batch
@@ -36,9 +36,10 @@ def build_from_lines(
         return
     what = f"{job.job}: {len(fresh.known_on)} days with {fresh.rows:,} new lines"
     with described(build.spark, what), Kept() as kept:
+        within = fresh.within("day") if after else "true"
         if after:
-            lines = lines.where(fresh.within("day"))
+            lines = lines.where(within)
             lines = lines.join(kept.at_hand(days_with_news(lines, after)), list(MEMBER_DAY), "left_semi")
-        written = build.put(rows_of(lines, build.shop), table, after, fresh)
+        written = build.put(rows_of(lines, within), table, after, fresh)
     job.wrote[table.name] = written
     job.says(f"{written:,} {called} from {fresh.rows:,} new lines of {len(fresh.known_on)} days")

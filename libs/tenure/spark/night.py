@@ -72,12 +72,19 @@ class Night:
         """How far the table is built. One of another contract, or made of rows that were cleaned by other settings, is
         begun anew. Releases go on to read the versions that they name."""
         delta.create(self.spark, self.root, table, is_merged_into=True)
-        mark = newest_mark(self.spark, self.root, table)
-        if (mark.get("fingerprint"), mark.get("cleaning")) == (self.fingerprint, self.cleaning):
-            return Built(int(mark["through_batch"]), date.fromisoformat(mark["last_complete_day"]))
-        if delta.version(self.spark, self.root, table) > 0:
+        built = self.built(table)
+        if not built.through_batch and delta.version(self.spark, self.root, table) > 0:
             begin_anew(self.spark, self.root, table)
-        return Built()
+        return built
+
+    def built(self, table: Table) -> Built:
+        """How far the table is built under this contract and these settings; nothing is changed."""
+        if not delta.exists(self.spark, self.root, table):
+            return Built()
+        mark = newest_mark(self.spark, self.root, table)
+        if (mark.get("fingerprint"), mark.get("cleaning")) != (self.fingerprint, self.cleaning):
+            return Built()
+        return Built(int(mark["through_batch"]), date.fromisoformat(mark["last_complete_day"]))
 
     def append(self, rows: DataFrame, table: Table) -> int:
         with self._marked():

@@ -24,6 +24,8 @@ EVERYWHERE = {
     "spark.sql.requireAllClusterKeysForCoPartition": "false",
     # Spark writes down every plan that a query passes through, whole: megabytes of it cost more than small jobs.
     "spark.sql.maxPlanStringLength": "20000",
+    # PySpark looks up where in Python each column was made, by half a dozen calls to the JVM a column.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     # What is cached is read once or twice: to find out how it would be encoded best costs more than that saves.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
 }

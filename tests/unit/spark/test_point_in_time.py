@@ -110,6 +110,10 @@ def tiles_of(spark, lines, touches=(), shop=SHOP):
     return member_days(frame(spark, ORDER_LINES, lines), frame(spark, CAMPAIGN_TOUCHES, touches), shop)
 
 
+def events_of(spark, lines, touches=()):
+    return member_events(frame(spark, ORDER_LINES, lines), tiles_of(spark, lines, touches), SHOP)
+
+
 def totals_of(spark, tiles):
     none = spark.createDataFrame([], struct(gold.MEMBER_TOTALS))
     return member_totals(tiles, Kept(), none, tiles, SHOP.buckets)
@@ -292,12 +296,21 @@ def test_events_tell_a_visit_and_a_later_row_that_nothing_is_left_of_it(spark):
         line(3, ANN, 10, known=12, corrects=2, paid=-700, quantity=-1.0, category="FUEL"),
         line(4, ANN, 10, known=14, corrects=1, paid=-300, quantity=-1.0),
     ]
-    events = sorted(member_events(frame(spark, ORDER_LINES, lines), SHOP).collect(), key=lambda row: row["known_on"])
+    events = sorted(events_of(spark, lines).collect(), key=lambda row: row["known_on"])
     assert [(e["known_on"], e["kind"], e["baskets"], e["spend_minor"], e["hour"]) for e in events] == [
         (day(10), "visit", 2, 1000, 9), (day(12), "visit", 1, 300, 9), (day(14), "none", 0, 0, 9),
     ]  # fmt: skip
     assert [e["categories"] for e in events] == [["FUEL", "GROCERY"], ["GROCERY"], []]
     assert events[0]["category_shares"] == pytest.approx([0.7, 0.3])
+
+
+def test_what_campaigns_did_is_no_visit_and_no_version_of_one(spark):
+    lines = [line(1, ANN, 10, paid=300), line(2, ANN, 10, known=14, corrects=1, paid=-100, quantity=-0.5)]
+    touches = [touch(ANN, 10, "redeemed") | {"known_on": day(12)}, touch(ANN, 11, "targeted", key=2)]
+    events = sorted(events_of(spark, lines, touches).collect(), key=lambda row: row["known_on"])
+    assert [(e["day"], e["known_on"], e["spend_minor"]) for e in events] == [
+        (day(10), day(10), 300), (day(10), day(14), 200),
+    ]  # fmt: skip
 
 
 def test_shares_of_a_visit_that_cost_nothing_are_shares_of_its_lines(spark):
@@ -306,7 +319,7 @@ def test_shares_of_a_visit_that_cost_nothing_are_shares_of_its_lines(spark):
         line(2, ANN, 10, order="a", paid=0, category="GROCERY"),
         line(3, ANN, 10, order="a", paid=0, category=None),
     ]
-    (event,) = member_events(frame(spark, ORDER_LINES, lines), SHOP).collect()
+    (event,) = events_of(spark, lines).collect()
     assert event["categories"] == ["GROCERY", "unknown"]
     assert event["category_shares"] == pytest.approx([2 / 3, 1 / 3])
 
@@ -358,7 +371,7 @@ def held_against_each_other(spark, lines, as_of):
     tiles = tiles_of(spark, lines)
     known = frame(spark, MEMBERS, [member(ANN, 0)])
     rows = member_features(known, tiles, totals_of(spark, tiles), [day(as_of)], SHOP)
-    visits = member_events(frame(spark, ORDER_LINES, lines), SHOP)
+    visits = events_of(spark, lines)
     features, events = (
         pa.Table.from_pylist([row.asDict() for row in held.sort(*table.key).collect()], arrow(table))
         for held, table in ((rows, gold.member_features(SHOP)), (visits, gold.member_events(SHOP)))
