@@ -3,8 +3,8 @@
     spark-submit --properties-file var/jars/spark.properties jobs/build_events.py
     python jobs/build_events.py --set env.work=var/demo
 
-Only member-days of which something new is known are read again. What was bought and paid on them stands in the tiles, so
-``build_days.py`` comes first (exit code 2 where it did not).
+Only member-days of which something new is known are read again. What was bought and paid on them stands in the tiles,
+so ``build_days.py`` comes first (exit code 2 where it did not).
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def test_landed_is_silver_and_duplicates_and_quarantined_and_netted(spark, lake)
 def test_visits_wait_for_the_tiles_in_which_their_sums_stand(spark, lake, tmp_path):
     work = shutil.copytree(lake[0], tmp_path / "work")
     config = build_events.BuildEvents(env=Env(work=str(work)), source=market.source(work))
-    with pytest.raises(WrongInput, match="through batch 0 alone: run jobs/build_days.py first"):
+    with pytest.raises(WrongInput, match="through batch 0 alone: run jobs/build_days"):
         build_events.run(spark, config)
 
 
