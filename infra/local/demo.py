@@ -253,13 +253,18 @@ def check_same_shop(demo: Demo) -> None:
     """Two simulated shops give their members the same ids, so one lake must not hold both.
 
     Raises:
-        WrongInput: if another one has landed in WORK.
+        WrongInput: if another one has landed in WORK, or if nothing there says which one has.
     """
     if demo.simulation is None or not (demo.work / "lake").exists():
         return
     before = simulated(demo.simulation.folder)
+    if before is None:
+        raise WrongInput(
+            f"{demo.work}/lake holds a shop, and {demo.simulation.folder} does not say which one; name another WORK, "
+            f"or remove {demo.work}"
+        )
     asked = {**demo.simulation.settings.model_dump(mode="json"), "story_version": STORY_VERSION}
-    changed = sorted(key for key in asked if before and before.get(key) != asked[key] and key != "processes")
+    changed = sorted(key for key in asked if before.get(key) != asked[key] and key != "processes")
     if changed:
         raise WrongInput(
             f"{demo.work} holds another simulated shop, of other {', '.join(changed)}; name another WORK, or remove it"
@@ -304,14 +309,20 @@ def closing(demo: Demo, seconds: float) -> str:
 
 
 def nearness(truth: dict) -> str:
-    """How near the truth it came."""
+    """How near the truth it came, as far as the truth says anything."""
+    churn, stages, taste = truth["churn"], truth["stages"], truth["taste_ndcg_at_10"]
     met = [rule["goal_met"] for rule in truth["cleaning"].values()]
-    return (
-        f"  truth        {truth['churn']['reached']:.0%} of the way to the best ROC AUC, {truth['best_roc_auc']:.3f}; "
-        f"{sum(met)} of {len(met)} cleaning rules meet their goal, {truth['clean_rows']['lost']} clean rows lost; "
-        f"{truth['stages']['accuracy']:.0%} of members in their true stage; NDCG@10 by true taste "
-        f"{truth['taste_ndcg_at_10']:.3f}"
-    )
+    parts = []
+    if churn and churn["reached"] is not None:
+        parts.append(f"{churn['reached']:.0%} of the way to the best ROC AUC, {truth['best_roc_auc']:.3f}")
+    if met:
+        lost = truth["clean_rows"]["lost"]
+        parts.append(f"{sum(met)} of {len(met)} cleaning rules meet their goal, {lost} clean rows lost")
+    if stages:
+        parts.append(f"{stages['accuracy']:.0%} of members in their true stage")
+    if taste is not None:
+        parts.append(f"NDCG@10 by true taste {taste:.3f}")
+    return f"  truth        {'; '.join(parts) or 'nothing to compare'}"
 
 
 def answers(demo: Demo, task: str, model: dict) -> str:

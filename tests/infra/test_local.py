@@ -216,6 +216,30 @@ def test_another_simulated_shop_is_not_landed_on_top(demo, monkeypatch: pytest.M
         demo.check_same_shop(asked)
 
 
+def test_a_lake_of_which_nobody_knows_what_landed_is_left_alone(
+    demo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = planned(demo, monkeypatch, *SIMULATED, "--work", str(tmp_path))
+    demo.check_same_shop(asked)
+    (tmp_path / "lake").mkdir()
+    with pytest.raises(demo.WrongInput, match="does not say which one; name another WORK, or remove"):
+        demo.check_same_shop(asked)
+
+
+def test_the_demo_says_of_the_truth_what_there_is(demo) -> None:
+    nothing = {"best_roc_auc": None, "cleaning": {}, "stages": None, "taste_ndcg_at_10": None, "churn": None,
+               "clean_rows": None, "tastes": None}  # fmt: skip
+    assert demo.nearness(nothing) == "  truth        nothing to compare"
+    of_churn = {"best_roc_auc": 0.95, "churn": {"reached": 0.914}}
+    assert demo.nearness(nothing | of_churn) == "  truth        91% of the way to the best ROC AUC, 0.950"
+    rules = {"cleaning": {"a": {"goal_met": True}, "b": {"goal_met": False}}, "clean_rows": {"lost": 0}}
+    others = {"stages": {"accuracy": 0.854}, "taste_ndcg_at_10": 0.339}
+    assert demo.nearness(nothing | rules | others) == (
+        "  truth        1 of 2 cleaning rules meet their goal, 0 clean rows lost; 85% of members in their true stage; "
+        "NDCG@10 by true taste 0.339"
+    )
+
+
 def _bootstrap(*lines: str, path: str) -> subprocess.CompletedProcess[str]:
     """Functions of bootstrap.sh alone, without its main, on a machine that has only what ``path`` holds."""
     text = (LOCAL / "bootstrap.sh").read_text(encoding="utf-8").replace('\nmain "$@"\n', "\n")

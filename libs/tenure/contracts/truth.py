@@ -139,10 +139,11 @@ TRUE_PAYMENTS = _truth(
 )
 TRUE_FAULTS = _truth(
     "true_faults",
-    "Every fault that was injected into the landing files: the row, the rule that should find it.",
+    "Every fault that was injected into the landing files: the row, the rule that should find it. Nothing is wrong "
+    "with rows of late_file, which came later, and of sale_struck, which take back a sale that was struck.",
     ("table", "export_id", "fault"),
     Column(name="table", kind=Kind.TEXT, says="the raw table"),
-    Column(name="export_id", kind=Kind.KEY, says="the row's number in the shop's export; its copies share it"),
+    Column(name="export_id", kind=Kind.KEY, says="the row's number in the shop's export; an exact copy shares it"),
     Column(name="fault", kind=Kind.TEXT, says="what was done to the row"),
     Column(name="rule", kind=Kind.TEXT, says="the cleaning rule that should find it"),
     Column(name="column", kind=Kind.TEXT, says="the landed column that it is in", nullable=True),

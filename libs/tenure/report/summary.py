@@ -107,6 +107,7 @@ def _rule(rule: JudgedRule) -> dict[str, Any]:
     told = {
         "separable": rule.separable,
         "injected": rule.injected,
+        "consequences": rule.consequences,
         "false_positives": rule.false_positives,
         "precision": rule.precision,
         "recall": rule.recall,

@@ -12,10 +12,10 @@ from tenure.simulation.chance import Chance, Ints, Places
 from tenure.simulation.landing import Words, days
 from tenure.simulation.life import World
 from tenure.simulation.members import NOBODY, Members, member_id
+from tenure.simulation.numbering import DAYS_AN_ORDER_NO
 
 T = TypeVar("T")
 _HOUR_US = 3600 * MICROSECONDS
-DAYS_AN_ORDER_NO = 4096  # an order's number holds its member and day; eleven years
 _LOOKING = 1 << 43  # beyond the number of any order
 
 

@@ -57,7 +57,7 @@ class Catalogue:
         self.chance = Chance.of(story.seed, "product", np.arange(story.catalogue.products))
         self._facts = Chance.of(story.seed, "category", np.arange(len(self.categories)))
         self._kinds = tuple(story.catalogue.categories.values())
-        self.category = np.sort(self.chance.one_of(self._shares(), "category"))
+        self.category = self._categories()
         self.first = np.searchsorted(self.category, np.arange(len(self.categories)), side="left")
         self.last = np.searchsorted(self.category, np.arange(len(self.categories)), side="right") - 1
         self.launched = self._launch_days()
@@ -84,10 +84,16 @@ class Catalogue:
         shares = self._shares()
         return shares / shares.sum()
 
+    def _categories(self) -> Ints:
+        """Each product's category (P,), ascending: one of each, so that none stands empty, the others by shares."""
+        category = self.chance.one_of(self._shares(), "category")
+        category[: len(self.categories)] = np.arange(len(self.categories))
+        return np.sort(category)
+
     def _launch_days(self) -> Ints:
         day = 1 + (self.chance.uniform("launch day") * self._settings.launched_within_days).astype(np.int64)
         is_new = self.chance.happens(self._settings.new_share, "is new")
-        is_new[self.first[self.first < len(is_new)]] = False  # a category never stands empty
+        is_new[self.first] = False  # nor does one on any day
         return np.where(is_new, day, 0)
 
     def _types(self) -> Ints:

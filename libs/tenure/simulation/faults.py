@@ -1,9 +1,10 @@
 """Faults in the order lines that land, and the truth about each: the row, and the rule that should find it.
 
-A row has at most one fault. Lines that will come back are only ever sent twice, or late by less than it takes them to
-come back: a fault that takes out a sale would take out its honest return with it. Wrong units and clocks are
-log-normal, near duplicates exponential in time; both straddle the limits of honest rules. What is late is told on the
-day on which it lands, so nothing is told of what never does.
+A row has at most one fault, whether it will come back or not. Where a sale was struck by one that takes it out or moves
+it, its honest return looks like one without a sale: nothing is wrong with that row, and it is told as ``sale_struck``,
+beside a fault of its own where it has one. Wrong units and clocks are log-normal, near duplicates exponential in time;
+both straddle the limits of honest rules. What is late is told on the day on which it lands, so nothing is told of what
+never does.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tenure.simulation.chance import Chance, Flags, Floats, Ints
 from tenure.simulation.landing import Columns, Files
 from tenure.simulation.life import Day
 from tenure.simulation.members import member_id
+from tenure.simulation.numbering import LINES_AN_ORDER
 from tenure.simulation.settings import Faults
 from tenure.simulation.tills import Receipts
 
@@ -30,18 +32,27 @@ KINDS = (
     *("exact_duplicate", "key_duplicate", "near_duplicate", "gap", "out_of_range", "negative_price", "mistyped"),
     *("broken_encoding", "late_file", "clock_skew", "unknown_member", "unknown_product", "return_without_sale"),
 )
+_OF_SALES = ("near_duplicate", "out_of_range", "negative_price", "return_without_sale")  # the others strike returns too
+SALE_STRUCK = "sale_struck"
+# After one of these a sale is no longer in the shop's books as it was, or not by the time that it comes back.
+_MOVING = frozenset(
+    {
+        *("gap", "out_of_range", "negative_price", "mistyped", "broken_encoding", "late_file", "clock_skew"),
+        *("unknown_member", "unknown_product"),
+    }
+)
 _SEPARABLE = frozenset(KINDS) - {"near_duplicate", "out_of_range", "clock_skew", "late_file"}
 # Columns in which a fault may put another text; in a small catalogue "sku" would come as a dictionary otherwise.
 _TEXTS = ("sku", "units", "amount", "discount", "coupon", "sold_at", "store")
 _MISSING = {"sku": "product_id", "units": "quantity", "amount": "paid_minor", "sold_at": "occurred_at"}
-_GARBLED = ("�", "Ã¶", "Ã©")
 _JUNK = {
     "units": ("two", "1O", "n/a"),
     "amount": ("12,5O", "free", "#REF!"),
     "sold_at": ("31.13.2025", "noon", "0000-00"),
 }
-TWIN, _STRAY = 1 << 58, 1 << 57  # export ids of rows that were made up are far beyond the honest ones
-_TWIN_ORDER, _STRAY_ORDER = 1 << 40, (1 << 41) + 1
+# Numbers of rows and orders that were made up are beyond the honest ones of as many members as there may be.
+TWIN, STRAY, COPY = 1 << 58, 1 << 57, 1 << 56
+TWIN_ORDER, STRAY_ORDER = 1 << 41, (1 << 42) + 1
 _NOTHING = -1
 _NOBODY, _NUMBERS = 90_000_000, 100_000_000  # a shop has fewer members, and numbers have eight digits
 _PRODUCTS_ASKED = 8
@@ -72,19 +83,23 @@ class _Parcel:
 
 
 class _Bought:
-    """Which products each member ever bought, one number a pair."""
+    """Which products each member ever bought, one number a pair, ascending."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._pairs = [np.zeros(0, dtype=np.int64)]
+        self._pairs = np.array([np.iinfo(np.int64).max])  # beyond every pair, so that each has a place before it
 
     def add(self, member: Ints, product: Ints) -> None:
-        self._pairs.append(self._pair(member, product))
+        pairs = np.unique(self._pair(member, product))
+        new = pairs[~self._holds(pairs)]
+        self._pairs = np.insert(self._pairs, np.searchsorted(self._pairs, new), new)
 
     def has(self, member: Ints, product: Ints) -> Flags:
-        asked, known = self._pair(member, product), np.concatenate(self._pairs)
-        self._pairs = [known]
-        return np.isin(asked, known[np.isin(known, asked)])
+        return self._holds(self._pair(member, product))
+
+    def _holds(self, pairs: Ints) -> Flags:
+        found: Flags = self._pairs[np.searchsorted(self._pairs, pairs)] == pairs
+        return found
 
     def _pair(self, member: Ints, product: Ints) -> Ints:
         return member * len(self._catalogue) + product
@@ -99,6 +114,7 @@ class FaultyTills:
         self._below = np.cumsum(shares) * settings.strength
         self._late: Diary[_Parcel] = Diary()
         self._bought = _Bought(block.world.catalogue)
+        self._struck = np.zeros(0, dtype=np.int64)  # export ids of struck sales that have yet to come back
 
     @property
     def is_at_work(self) -> bool:
@@ -109,12 +125,13 @@ class FaultyTills:
         rows = pa.table(columns)
         self._bought.add(receipts.member[receipts.lines.order], receipts.lines.product)
         chance = Chance.of(self._block.story.seed, "fault", rows["export_id"].to_numpy())
-        kind = self._kinds(rows, receipts.comes_back, chance)
-        today = _Day(self._block, self._settings, rows, receipts, day, self._bought)
+        kind = self._kinds(rows, chance)
+        today = _Day(self._block, self._settings, rows, receipts, day, self._bought, self._orphans(rows))
         for number, name in enumerate(KINDS):
             places = np.flatnonzero(kind == number)
             if len(places):
                 today.strike(name, places, chance.take(places))
+        self._struck = np.union1d(self._struck, today.moved(receipts.line_no[receipts.comes_back]))
         for days_late, parcel in today.parcels(self._days_late(day.day)):
             self._late.note(day.day + days_late, parcel)
         landing = self._late.open(day.day)
@@ -129,12 +146,18 @@ class FaultyTills:
         delay = 1 + (chance.uniform("days late", day) * self._settings.late_day_most_days).astype(np.int64)
         return np.where(is_late, delay, 0)
 
-    def _kinds(self, rows: pa.Table, comes_back: Flags, chance: Chance) -> Ints:
+    def _kinds(self, rows: pa.Table, chance: Chance) -> Ints:
         """Which fault (R,) strikes each row; the number after the last is none."""
         kind = np.searchsorted(self._below, chance.uniform("kind"), side="right")
-        is_spared = rows["is_return"].to_numpy(zero_copy_only=False).copy()
-        is_spared[: len(comes_back)] |= comes_back
-        return np.where(is_spared & (kind != KINDS.index("exact_duplicate")), len(KINDS), kind)
+        is_spared = _is_return(rows) & np.isin(kind, [KINDS.index(name) for name in _OF_SALES])
+        return np.where(is_spared, len(KINDS), kind)
+
+    def _orphans(self, rows: pa.Table) -> Ints:
+        """Export ids of the day's returns of sales that were struck, each of which comes back once."""
+        back = rows["export_id"].to_numpy()[_is_return(rows)]
+        orphans: Ints = back[np.isin(back - LINES_AN_ORDER, self._struck)]
+        self._struck = np.setdiff1d(self._struck, orphans - LINES_AN_ORDER)
+        return orphans
 
     def _tell(self, found: list[_Fault], day: int) -> None:
         if not found:
@@ -158,7 +181,14 @@ class _Day:
     """One day's rows while faults strike them. What a fault reads are always the honest values."""
 
     def __init__(
-        self, block: Block, settings: Faults, rows: pa.Table, receipts: Receipts, day: Day, bought: _Bought
+        self,
+        block: Block,
+        settings: Faults,
+        rows: pa.Table,
+        receipts: Receipts,
+        day: Day,
+        bought: _Bought,
+        orphans: Ints,
     ) -> None:
         self._block, self._settings, self._day, self._shelf = block, settings, day.day, day.shelf
         self._receipts, self._bought = receipts, bought
@@ -170,34 +200,41 @@ class _Day:
         self.added: list[pa.Table] = []
         self.late: list[tuple[int, _Parcel]] = []
         self.found: list[_Fault] = []
+        self._orphans = _Fault(SALE_STRUCK, orphans, "none", None, np.full(len(orphans), np.nan))
 
     def strike(self, kind: str, places: Ints, chance: Chance) -> None:
         strikes: dict[str, Callable[[Ints, Chance], None]] = {name: getattr(self, f"_{name}") for name in KINDS}
         strikes[kind](places, chance)
+
+    def moved(self, ids: Ints) -> Ints:
+        """Which of the sales with these export ids were struck by a fault that takes a sale out or moves it."""
+        found = [*self.found, *(fault for _, parcel in self.late for fault in parcel.found)]
+        struck = [np.zeros(0, dtype=np.int64), *(fault.export_id for fault in found if fault.kind in _MOVING)]
+        return np.intersect1d(ids, np.concatenate(struck))
 
     def parcels(self, days_late: Ints) -> Iterator[tuple[int, _Parcel]]:
         """What lands so many days later, 0 for today. ``days_late`` (stores,) is of the stores' whole files."""
         yield from self.late
         here = pa.concat_tables([self.rows.filter(pa.array(self.is_kept)), *self.added])
         if not days_late.any():
-            yield 0, _Parcel(here, self.found)
+            yield 0, _Parcel(here, [*self.found, self._orphans.among(self._ids[self.is_kept])])
             return
         # By the store as it was before any text was garbled.
         honest = pa.concat_tables([self._honest.filter(pa.array(self.is_kept)), *self.added])
-        names = pa.array([*self._block.story.sessions.stores], pa.string())
-        delay = days_late[pc.index_in(pc.cast(honest["store"], pa.string()), names).to_numpy()]
+        delay = days_late[_store_places(honest, [*self._block.story.sessions.stores])]
         for late in np.unique(delay):
             rows = here.filter(pa.array(delay == late))
             yield int(late), self._whole_file(rows, int(late)) if late else _Parcel(rows, self._found_in(rows))
 
     def _found_in(self, rows: pa.Table) -> list[_Fault]:
         ids = rows["export_id"].to_numpy()
-        return [fault.among(ids) for fault in self.found]
+        return [fault.among(ids) for fault in (*self.found, self._orphans)]
 
     def _whole_file(self, rows: pa.Table, days_late: int) -> _Parcel:
         """A store's file of the day that comes later, with all that is wrong in it."""
         found = self._found_in(rows)
-        struck = np.concatenate([np.zeros(0, dtype=np.int64), *(fault.export_id for fault in found)])
+        wrong = [fault.export_id for fault in found if fault.kind != SALE_STRUCK]
+        struck = np.concatenate([np.zeros(0, dtype=np.int64), *wrong])
         right = np.setdiff1d(rows["export_id"].to_numpy(), struck)
         late = _Fault("late_file", right, "none", None, np.full(len(right), float(days_late)))
         due = self._block.exported_on(self._day + days_late, rows.num_rows)
@@ -234,11 +271,13 @@ class _Day:
         self.added.append(self._at(places))
 
     def _key_duplicate(self, places: Ints, chance: Chance) -> None:
-        """The same order and product again, at another price."""
+        """The same order and product again, further from nothing: a sale dearer, a return with more money back."""
         amounts, (low, high) = self._numbers("amount", places), self._settings.dearer
-        other = np.round(amounts * (1.0 + low + (high - low) * chance.uniform("dearer")) + 0.01, 2)
-        self._note("key_duplicate", self._ids[places])
-        self.added.append(_with(self._at(places), "amount", _text(pa.array(other))))
+        size = np.abs(amounts) * (1.0 + low + (high - low) * chance.uniform("dearer")) + 0.01
+        copy = _with(self._at(places), "amount", _text(pa.array(np.round(np.where(amounts < 0, -size, size), 2))))
+        ids = self._ids[places] + COPY
+        self._note("key_duplicate", ids)
+        self.added.append(_with(copy, "export_id", pa.array(ids)))
 
     def _near_duplicate(self, places: Ints, chance: Chance) -> None:
         """The same line under another order's number, a little later."""
@@ -250,7 +289,7 @@ class _Day:
         twin = self._at(places)
         ids = self._ids[places] + TWIN
         twin = _with(twin, "sold_at", _moment_text(moved))
-        twin = _with(twin, "order_no", pc.add(twin["order_no"], _TWIN_ORDER))
+        twin = _with(twin, "order_no", pc.add(twin["order_no"], TWIN_ORDER))
         self.added.append(_with(twin, "export_id", pa.array(ids)))
         self._note("near_duplicate", ids, magnitude=seconds)
 
@@ -278,11 +317,15 @@ class _Day:
         self._put("amount", places, _text(pa.array(-np.maximum(amounts, 0.01))))
 
     def _broken_encoding(self, places: Ints, chance: Chance) -> None:
-        """A text that was read in the wrong encoding and written again."""
-        stores = pc.cast(self._at(places)["store"], pa.string())
-        broken = pc.binary_join_element_wise(stores, _any_of(_GARBLED, chance), "").combine_chunks()
-        self._note("broken_encoding", self._ids[places], rule="garbled_text", column="store")
-        self._put("store", places, broken)
+        """The store's name, read in a wrong encoding and written again; none where it is of plain letters alone."""
+        names = [*self._block.story.sessions.stores]
+        read = [_misread(name) for name in names]
+        store = _store_places(self._at(places), names)
+        wrong = store * len(read[0]) + (chance.uniform("word") * len(read[0])).astype(np.int64)
+        is_broken = np.array([text != name for name, texts in zip(names, read, strict=True) for text in texts])[wrong]
+        texts = pa.array([text for texts in read for text in texts]).take(pa.array(wrong[is_broken]))
+        self._note("broken_encoding", self._ids[places[is_broken]], rule="garbled_text", column="store")
+        self._put("store", places[is_broken], texts)
 
     def _late_file(self, places: Ints, chance: Chance) -> None:
         """Nothing is wrong with these rows but that they come days later."""
@@ -290,12 +333,14 @@ class _Day:
         for days_late in np.unique(delay):
             mine = places[delay == days_late]
             due = self._block.exported_on(self._day + int(days_late), len(mine))
-            late = _Fault("late_file", self._ids[mine], "none", None, np.full(len(mine), float(days_late)))
-            self.late.append((int(days_late), _Parcel(_with(self._at(mine), "exported_on", due), [late])))
+            ids = self._ids[mine]
+            late = _Fault("late_file", ids, "none", None, np.full(len(mine), float(days_late)))
+            parcel = _Parcel(_with(self._at(mine), "exported_on", due), [late, self._orphans.among(ids)])
+            self.late.append((int(days_late), parcel))
         self.is_kept[places] = False
 
     def _clock_skew(self, places: Ints, chance: Chance) -> None:
-        """A till whose clock is wrong, by minutes or by days, to either side."""
+        """A wrong time of single lines, not of all that a till rang up: by minutes or by days, to either side."""
         size = self._settings.skew_median_minutes * np.exp(self._settings.skew_sd * chance.normal("skew"))
         minutes = np.where(chance.happens(0.5, "fast"), size, -size)
         moved = self._sold_at[places] + (minutes * 60 * MICROSECONDS).astype(np.int64)
@@ -323,11 +368,11 @@ class _Day:
         product = self._never_bought(self._receipts.member[self._receipts.lines.order[places]], chance)
         is_strange = product != _NOTHING
         places, chance, product = places[is_strange], chance.take(is_strange), product[is_strange]
-        ids = self._ids[places] + _STRAY
+        ids = self._ids[places] + STRAY
         units = np.maximum(np.rint(np.exp(self._settings.magnitude_sd * chance.normal("units"))), 1.0)
         amount = np.round(units * self._shelf.prices[product], 2)
         stray = _with(self._at(places), "export_id", pa.array(ids))
-        stray = _with(stray, "order_no", pc.add(stray["order_no"], _STRAY_ORDER))
+        stray = _with(stray, "order_no", pc.add(stray["order_no"], STRAY_ORDER))
         stray = _with(stray, "sku", _text(self._block.product_ids.at(product)))
         stray = _with(stray, "units", _text(pa.array(-units.astype(np.int64))))
         stray = _with(stray, "amount", _text(pa.array(-amount)))
@@ -347,6 +392,11 @@ class _Day:
         return product
 
 
+def _is_return(rows: pa.Table) -> Flags:
+    flags: Flags = rows["is_return"].to_numpy(zero_copy_only=False)
+    return flags
+
+
 def _readable(rows: pa.Table) -> pa.Table:
     """The rows with all that a fault may make unreadable as text."""
     return pa.table({n: _text(rows[n]) if n in _TEXTS else rows[n] for n in rows.column_names})
@@ -361,6 +411,19 @@ def _dealt(columns: list[str], places: Ints, chance: Chance) -> list[tuple[str, 
 
 def _any_of(words: tuple[str, ...], chance: Chance) -> pa.Array:
     return pa.array(words).take(pa.array((chance.uniform("word") * len(words)).astype(np.int64)))
+
+
+def _misread(text: str) -> tuple[str, str, str]:
+    """What becomes of a text: UTF-8 read as Windows-1252, the same twice over, Latin-1 read as UTF-8."""
+    once = text.encode().decode("cp1252", errors="replace")
+    twice = once.encode().decode("cp1252", errors="replace")
+    return once, twice, text.encode("latin-1", errors="replace").decode(errors="replace")
+
+
+def _store_places(rows: pa.Table, names: list[str]) -> Ints:
+    """The place (n,) of each row's store among the stores' names."""
+    places: Ints = pc.index_in(pc.cast(rows["store"], pa.string()), pa.array(names, pa.string())).to_numpy()
+    return places
 
 
 def _with(rows: pa.Table, column: str, values: pa.Array) -> pa.Table:

@@ -58,23 +58,26 @@ def fates(story: Story, members: Members, owner: Ints, orders: Chance, lines: Li
 
 
 def foresee(story: Story, members: Members, owner: Ints, lines: Lines, fate: Fates, day: int) -> list[Incident]:
-    """The incidents that a day's orders will bring."""
+    """The incidents that a day's orders will bring. Lateness is felt on the promised day, what is wrong with the goods
+    once they are there."""
     incidents = story.incidents
     patience = members.patience[owner]
-    on_delivery = day + incidents.delivery_days
+    promised = np.full(len(owner), day + incidents.delivery_days)
+    there = promised + fate.days_late
     lateness = np.log2(1.0 + fate.days_late)
     missed = np.bincount(lines.order[lines.wanted != IN_STOCK], minlength=len(owner)).astype(np.float64)
     found = (
-        (LATE, on_delivery, lateness),
-        (STOCK_OUT, day + 1, missed),
-        (BAD_QUALITY, on_delivery, fate.is_bad.astype(np.float64)),
-        (UNANSWERED, on_delivery + incidents.answer_days, fate.is_unanswered.astype(np.float64)),
+        (LATE, promised, lateness),
+        (STOCK_OUT, np.full(len(owner), day + 1), missed),
+        (BAD_QUALITY, there, fate.is_bad.astype(np.float64)),
+        (UNANSWERED, there + incidents.answer_days, fate.is_unanswered.astype(np.float64)),
     )
     named = []
     for cause, felt_on, size in found:
-        hit = np.flatnonzero(size)
-        effect = incidents.effects[CAUSES[cause]] * size[hit] * patience[hit]
-        named.append(Incident(cause, felt_on, owner[hit], effect))
+        effect = incidents.effects[CAUSES[cause]] * size * patience
+        for when in np.unique(felt_on[size > 0]):
+            hit = np.flatnonzero((size > 0) & (felt_on == when))
+            named.append(Incident(cause, int(when), owner[hit], effect[hit]))
     return named
 
 

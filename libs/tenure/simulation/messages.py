@@ -119,25 +119,26 @@ class MessageDesk:
         return asked.followed_by(self._goodbyes(state, day))
 
     def _foresee(self, day: Day, receipts: Receipts) -> None:
-        """What today's orders will make members write, and when."""
+        """What today's orders will make members write, and when: of what came only once it did."""
         fate, settings = day.orders.fate, self._settings
         own = np.arange(len(fate.days_late))
         number, chance = receipts.number[own], day.orders.chance
-        member, delivered = receipts.member[own], day.day + self._block.story.incidents.delivery_days
-        is_late = fate.days_late > 0
+        member, today = receipts.member[own], np.full(len(own), day.day)
+        promised = today + self._block.story.incidents.delivery_days
+        is_late, next_day = fate.days_late > 0, promised + fate.days_late + 1
         wonders = is_late & chance.happens(settings.late_question_share, "where is it")
         curious = chance.happens(settings.question_share, "a question")
         found = (
-            (delivered, WHERE, wonders, None),
-            (delivered + 1, LATE, fate.has_complaint & is_late & ~fate.is_bad, fate.is_unanswered),
-            (delivered + 1, QUALITY, fate.has_complaint & fate.is_bad, fate.is_unanswered),
-            (day.day, QUESTION, curious, None),
+            (promised, WHERE, wonders, None),
+            (next_day, LATE, fate.has_complaint & is_late & ~fate.is_bad, fate.is_unanswered),
+            (next_day, QUALITY, fate.has_complaint & fate.is_bad, fate.is_unanswered),
+            (today, QUESTION, curious, None),
         )
-        for when, intent, is_asked, is_unanswered in found:
-            places = np.flatnonzero(is_asked)
-            if len(places):
+        for on, intent, is_asked, is_unanswered in found:
+            for when in np.unique(on[is_asked]):
+                places = np.flatnonzero(is_asked & (on == when))
                 ignored = None if is_unanswered is None else is_unanswered[places]
-                self._coming.note(when, _asked(member[places], number[places], intent, ignored))
+                self._coming.note(int(when), _asked(member[places], number[places], intent, ignored))
 
     def _goodbyes(self, state: State, day: Day) -> Asked:
         """Who withdraws consent to marketing says so."""

@@ -15,6 +15,8 @@ import pyarrow as pa
 
 from tenure.simulation.chance import Places
 
+DAYS_AN_ORDER_NO = 4096  # an order's number holds its member and day; eleven years
+LINES_AN_ORDER = 16  # room for a line's number below its order's
 # By column, wherever it stands; an order's number is as short as such numbers are. A session that led to an order has
 # the order's number.
 BITS = {"order_no": 44, "session_id": 44, "export_id": 63, "payment_id": 63, "message_id": 63, "event_id": 63}

@@ -20,8 +20,9 @@ from tenure.simulation.incidents import Fates
 from tenure.simulation.landing import Columns, Words, moments
 from tenure.simulation.life import Day
 from tenure.simulation.messages import Asked
+from tenure.simulation.numbering import LINES_AN_ORDER
 from tenure.simulation.state import State
-from tenure.simulation.tills import LINES_AN_ORDER, GoodsBack, Receipts
+from tenure.simulation.tills import GoodsBack, Receipts
 
 KINDS = (
     *("login", "browse", "search", "click", "favourite", "cart", "buy"),
@@ -180,6 +181,7 @@ class Sessions:
         given = settings.stars
         grudge = given.less_when_bad * lines.is_bad[written] + given.less_when_late * (fate.days_late[order] > 0)
         stars = given.mean - grudge + given.sd * lines.chance.take(written).normal("stars")
+        on = day + settings.review_after_days + fate.days_late[order]
         reviews = _Reviews(
             receipts.member[order],
             receipts.number[order],
@@ -187,7 +189,8 @@ class Sessions:
             lines.product[written],
             np.clip(np.rint(stars), 1, 5).astype(np.int64),
         )
-        self._reviews.note(day + settings.review_after_days, reviews)
+        for when in np.unique(on):
+            self._reviews.note(int(when), reviews.take(np.flatnonzero(on == when)))
 
     def _single_steps(self, day: int, back: list[GoodsBack], new: Ints, asked: Asked) -> list[Steps]:
         newcomers = new[self._block.members.joined[new] == day]

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tenure.config.settings import Settings
+from tenure.simulation.numbering import DAYS_AN_ORDER_NO, LINES_AN_ORDER
 
 Share = float
 CAUSES = ("late_delivery", "stock_out", "price_rise", "bad_quality", "unanswered_complaint", "unwanted_campaign")
@@ -81,6 +82,12 @@ class Catalogue(Settings):
     promotion_share: float = Field(ge=0, le=1)
     promotion_discount: tuple[float, float]
 
+    @model_validator(mode="after")
+    def _no_category_stands_empty(self) -> Catalogue:
+        if self.products < len(self.categories):
+            raise ValueError(f"products must be {len(self.categories)} or more: each category has one")
+        return self
+
 
 class Tastes(Settings):
     category_sd: float = Field(ge=0)
@@ -102,6 +109,12 @@ class Baskets(Settings):
     bulk_sd: float = Field(ge=0)
     again_share: float = Field(ge=0, le=1)
     again_minutes: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _every_line_has_a_number(self) -> Baskets:
+        if self.most_lines > LINES_AN_ORDER:
+            raise ValueError(f"most_lines must be {LINES_AN_ORDER} or fewer: an order has numbers for no more lines")
+        return self
 
 
 class Returns(Settings):
@@ -328,6 +341,21 @@ class SimulateShop(Story):
     def _sales_before_returns(self) -> SimulateShop:
         if self.faults.late_day_most_days >= self.returns.after_days:
             raise ValueError("faults.late_day_most_days must be less than returns.after_days: a sale lands first")
+        return self
+
+    @model_validator(mode="after")
+    def _every_day_has_a_number(self) -> SimulateShop:
+        if self.days > DAYS_AN_ORDER_NO:
+            raise ValueError(f"days must be {DAYS_AN_ORDER_NO} or fewer: orders have numbers for no more days")
+        return self
+
+    @model_validator(mode="after")
+    def _one_campaign_a_horizon(self) -> SimulateShop:
+        if self.truth.horizon_days > self.campaigns.every_days:
+            raise ValueError(
+                "truth.horizon_days must not be longer than campaigns.every_days: the chance of silence is known for"
+                " one campaign that starts meanwhile"
+            )
         return self
 
     @model_validator(mode="after")

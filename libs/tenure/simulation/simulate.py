@@ -34,7 +34,7 @@ from tenure.simulation.truths import Ceilings, Truthteller
 
 _MARK = "simulation.json"
 # Raised when the same settings come to land something else, so that nobody lands both in one lake.
-STORY_VERSION = 2
+STORY_VERSION = 3
 
 
 @dataclass

@@ -14,10 +14,10 @@ from tenure.simulation.calendar import DAY_US, MICROSECONDS
 from tenure.simulation.chance import Chance, Flags, Ints, Places
 from tenure.simulation.landing import Columns, Words, moments
 from tenure.simulation.life import Day
+from tenure.simulation.numbering import LINES_AN_ORDER
 from tenure.simulation.settings import Story
 from tenure.simulation.state import State
 
-LINES_AN_ORDER = 16  # room for a line's number below its order's
 _BEFORE_MIDNIGHT_US = 60 * MICROSECONDS  # by when the last order is placed again, whatever the till's clock
 
 
@@ -31,6 +31,7 @@ class Receipts:
     moment: Ints  # UTC microseconds
     store: Ints
     is_theft: Flags
+    days_late: Ints  # by how many days the goods are late
     lines: Lines
     line_no: Ints  # (L,) unique in the shop's export
     is_claimed: Flags  # whether it will be claimed back though all is well
@@ -72,14 +73,16 @@ class Tills:
     def ring_up(self, state: State, day: Day) -> Receipts:
         """The day's own orders, then those of thieves."""
         orders = day.orders
-        own = self._receipts(orders.member, orders.chance, orders.lines, day.day, is_theft=False)
+        own = self._receipts(orders.member, orders.chance, orders.lines, day.day, days_late=orders.fate.days_late)
         thieves = self._thefts(state, day)
         receipts = own.followed_by(thieves) if len(thieves.member) else own
         again = self._again(own, np.flatnonzero(orders.is_placed_again), day.day)
         receipts = receipts.followed_by(again) if len(again.member) else receipts
         return self._schedule(day, receipts)
 
-    def _receipts(self, member: Ints, chance: Chance, lines: Lines, day: int, *, is_theft: bool) -> Receipts:
+    def _receipts(
+        self, member: Ints, chance: Chance, lines: Lines, day: int, *, days_late: Ints, is_theft: bool = False
+    ) -> Receipts:
         block = self._block
         number = block.order_no(member, day)
         is_usual = chance.happens(block.story.sessions.usual_store_share, "the usual store")
@@ -91,6 +94,7 @@ class Tills:
             moment=block.moment(member, chance, day),
             store=np.where(is_usual, block.members.home_store[member], any_store),
             is_theft=np.full(len(member), is_theft),
+            days_late=days_late,
             lines=lines,
             line_no=number[lines.order] * LINES_AN_ORDER + _places(lines.order),
             is_claimed=self._claims(member, chance, is_theft=is_theft),
@@ -112,10 +116,10 @@ class Tills:
         chance = block.members.chance.take(member).split("theft", day.day)
         nothing = np.zeros(len(member))
         lines = fill(story, block.world.catalogue, day.shelf, block.members, member, chance, nothing, nothing)
-        return self._receipts(member, chance, lines, day.day, is_theft=True)
+        return self._receipts(member, chance, lines, day.day, days_late=np.zeros_like(member), is_theft=True)
 
     def _again(self, receipts: Receipts, twice: Ints, day: int) -> Receipts:
-        """The orders at ``twice`` once more: the same lines, minutes or hours later."""
+        """The orders at ``twice`` once more: the same lines, minutes or hours later, which come in one parcel."""
         lines = receipts.lines.take(np.flatnonzero(np.isin(receipts.lines.order, twice)))
         lines = replace(lines, order=np.searchsorted(twice, lines.order), chance=lines.chance.split("again"))
         chance = receipts.chance.take(twice).split("again")
@@ -130,6 +134,7 @@ class Tills:
             moment=np.maximum(soonest, np.minimum(soonest + later.astype(np.int64), closing)),
             store=receipts.store[twice],
             is_theft=np.zeros(len(twice), dtype=bool),
+            days_late=receipts.days_late[twice],
             lines=lines,
             line_no=number[lines.order] * LINES_AN_ORDER + _places(lines.order),
             is_claimed=np.zeros(len(twice), dtype=bool),
@@ -137,13 +142,13 @@ class Tills:
         )
 
     def _schedule(self, day: Day, receipts: Receipts) -> Receipts:
-        """Decides what comes back, and when."""
+        """Decides what comes back, and when: after so many days on time, later by as much as the goods are late."""
         story, lines = self._block.story.returns, receipts.lines
         share = np.where(lines.is_bad, story.share_when_bad, story.share)
         comes_back = lines.chance.happens(share, "comes back") | receipts.is_claimed[lines.order]
         comes_back &= ~receipts.is_theft[lines.order]
         delay = story.after_days + np.floor(receipts.chance.uniform("until it comes back") * story.within_days)
-        on = day.day + delay.astype(np.int64)[lines.order]
+        on = (day.day + delay.astype(np.int64) + receipts.days_late)[lines.order]
         for when in np.unique(on[comes_back]):
             self._coming_back.note(int(when), _goods_back(receipts, np.flatnonzero(comes_back & (on == when))))
         return replace(receipts, comes_back=comes_back)

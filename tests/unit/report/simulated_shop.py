@@ -1,4 +1,4 @@
-"""A small simulated shop: seventeen landed order lines of which the truth is typed by hand, and what became of them.
+"""A small simulated shop: twenty-three landed order lines of which the truth is typed by hand, and what became of them.
 
 Members M1 to M4 are the pseudonyms 1 to 4.
 """
@@ -32,7 +32,8 @@ IDS = {PERSON: 1, "M2": 2, "M3": 3, "M4": 4}
 
 
 def landed(export_id: int, *, order: int, units: str = "1", sku: str = "p1", at: str = "10:00:00") -> dict[str, Any]:
-    """A line of M1's as the shop exported it; ``at`` is UTC, two hours before the shop's own time."""
+    """A line of M1's as the shop exported it, a return of so many ``units`` less than none; ``at`` is UTC, two hours
+    before the shop's own time."""
     return {
         "export_id": export_id,
         "order_no": order,
@@ -41,7 +42,7 @@ def landed(export_id: int, *, order: int, units: str = "1", sku: str = "p1", at:
         "sold_at": f"2026-06-20 {at}.000000Z",
         "units": units,
         "amount": "1.5",
-        "is_return": False,
+        "is_return": units.startswith("-"),
         "exported_on": date(2026, 6, 20),
     }
 
@@ -65,11 +66,19 @@ LANDED = [
     landed(140, order=14, sku="p7", at="12:00:00"),
     landed(150, order=15, sku="p8"),
     landed(150, order=15, sku="p8"),
+    landed(160, order=16, sku="p10", units="-1"),
+    landed(170, order=17, sku="p11", units="-1"),
+    landed(170, order=17, sku="p11", units="-1"),
+    landed(180, order=18, sku="p12", units="-1"),
+    landed(190, order=19, sku="p13", units="-1"),
+    landed(200, order=20, sku="none", units="-1"),
 ]
 SILVER = {0: [], 1: [], 5: [], 6: ["quantity_beyond_reason"], 7: [], 8: ["quantity_beyond_reason"], 9: [],
-          11: ["near_duplicate"], 12: [], 14: []}  # fmt: skip
-QUARANTINED = {4: "product_unknown", 13: "clock_wrong"}
-DROPPED = {2: "exact_duplicate", 3: "exact_duplicate", 15: "taken_back_same_day", 16: "exact_duplicate"}
+          11: ["near_duplicate"], 12: [], 14: [], 20: []}  # fmt: skip
+QUARANTINED = {4: "product_unknown", 13: "clock_wrong", 17: "return_without_sale", 18: "return_without_sale",
+               21: "return_without_sale", 22: "product_unknown"}  # fmt: skip
+DROPPED = {2: "exact_duplicate", 3: "exact_duplicate", 15: "taken_back_same_day", 16: "exact_duplicate",
+           19: "exact_duplicate"}  # fmt: skip
 FAULTS = [
     (20, "exact_duplicate", "exact_duplicate", True),
     (150, "exact_duplicate", "exact_duplicate", True),
@@ -81,6 +90,12 @@ FAULTS = [
     (110, "near_duplicate", "near_duplicate", False),
     (130, "clock_skew", "clock_wrong", False),
     (140, "clock_skew", "clock_wrong", False),
+    (160, "return_without_sale", "return_without_sale", True),
+    (170, "sale_struck", "none", False),
+    (170, "exact_duplicate", "exact_duplicate", True),
+    (180, "sale_struck", "none", False),
+    (200, "sale_struck", "none", False),
+    (200, "unknown_product", "product_unknown", True),
 ]
 STAGES = {
     1: ("loyalty", "loyalty"),
@@ -101,7 +116,7 @@ def lake(root: str) -> Release:
     write(root, ORDER_LINES, *({**places[n], "line_key": n, "flags": flags} for n, flags in SILVER.items()))
     write(root, QUARANTINE, *({**places[n], "table": "raw_orders", "rule": r} for n, r in QUARANTINED.items()))
     write(root, REPLACED, *({**places[n], "table": "raw_orders", "rule": r} for n, r in DROPPED.items()))
-    write(root, CONSERVATION, {"table": "raw_orders", "batch_id": "b1", "landed": 17})
+    write(root, CONSERVATION, {"table": "raw_orders", "batch_id": "b1", "landed": 23})
     write(root, MEMBER_IDENTITIES, *({"member_id": name, "member_key": key} for name, key in IDS.items()))
     features = member_features(SHOP)
     now = ({"member_key": k, "as_of": AS_OF, "stage": ours} for k, (_, ours) in STAGES.items())

@@ -54,15 +54,23 @@ def rule(cleaning: TrueCleaning, name: str) -> JudgedRule:
 
 def test_of_two_equal_rows_one_is_to_be_taken_and_an_honest_one_is_not(cleaning: TrueCleaning) -> None:
     judged = rule(cleaning, "exact_duplicate")
-    assert (judged.injected, judged.touched, judged.found) == (2, 3, 2)
-    assert (judged.precision, judged.recall) == (2 / 3, 1.0)
+    assert (judged.injected, judged.touched, judged.found) == (3, 4, 3)
+    assert (judged.precision, judged.recall) == (3 / 4, 1.0)
     assert judged.separable
     assert not judged.is_met
 
 
 def test_a_fault_that_stayed_in_silver_was_not_found(cleaning: TrueCleaning) -> None:
     judged = rule(cleaning, "product_unknown")
-    assert (judged.precision, judged.recall) == (1.0, 0.5)
+    assert (judged.precision, judged.recall) == (1.0, 2 / 3)
+
+
+def test_an_honest_return_is_no_false_positive_where_its_sale_was_struck(cleaning: TrueCleaning) -> None:
+    judged = rule(cleaning, "return_without_sale")
+    # 160 came back without a sale, 170 without its own, which was struck, 190 though all was well.
+    assert (judged.injected, judged.touched, judged.found, judged.consequences) == (1, 3, 1, 1)
+    assert (judged.false_positives, judged.precision, judged.recall) == (1, 1 / 2, 1.0)
+    assert all(other.consequences == 0 for other in cleaning.rules if other is not judged)
 
 
 def test_a_rule_that_only_marks_is_judged_by_its_marks(cleaning: TrueCleaning) -> None:
@@ -81,16 +89,19 @@ def test_a_limit_on_units_is_a_trade(cleaning: TrueCleaning) -> None:
 
 def test_what_no_rule_is_for_has_none(cleaning: TrueCleaning) -> None:
     assert {judged.rule for judged in cleaning.rules} == {
-        *("exact_duplicate", "product_unknown", "quantity_beyond_reason", "near_duplicate", "clock_wrong")
+        *("exact_duplicate", "product_unknown", "quantity_beyond_reason", "near_duplicate", "clock_wrong"),
+        "return_without_sale",
     }
 
 
 def test_rows_in_which_nothing_is_wrong_are_followed(cleaning: TrueCleaning) -> None:
     clean = cleaning.clean
-    assert clean.landed == 8  # 10, 30, 80, 90, 100, 120, and one of each two that are 20 and 150
-    assert clean.taken == {"exact_duplicate": 1, "taken_back_same_day": 1}
+    # 10, 30, 80, 90, 100, 120, 180, 190, and one of each two that are 20, 150 and 170
+    assert clean.landed == 11
+    assert clean.taken == {"exact_duplicate": 1, "return_without_sale": 2, "taken_back_same_day": 1}
     assert clean.lost == 1
     assert (clean.late, clean.late_taken) == (1, {})
+    assert (clean.sale_struck, clean.sale_struck_taken) == (2, {"return_without_sale": 1})  # 200 is wrong itself
 
 
 def test_seconds_run_from_the_same_line_of_another_order(found: Facts) -> None:
@@ -235,13 +246,16 @@ def test_the_summary_tells_the_truth_s_figures(found: Facts) -> None:
     told = json.loads(json.dumps(summary(found)))["truth"]
     assert told["best_roc_auc"] == found.truth.churn.given_hidden
     assert told["cleaning"]["product_unknown"] == {
-        "separable": True, "injected": 2, "false_positives": 0, "precision": 1.0, "recall": 0.5, "goal_met": False,
+        "separable": True, "injected": 3, "consequences": 0, "false_positives": 0, "precision": 1.0, "recall": 2 / 3,
+        "goal_met": False,
     }  # fmt: skip
     of_units = told["cleaning"]["quantity_beyond_reason"]
     assert (of_units["precision"], of_units["recall"], of_units["f1_of_best"]) == (0.5, 0.5, 0.5)
     assert (of_units["best_precision"], of_units["best_recall"], of_units["best_f1"]) == (1.0, 1.0, 1.0)
     assert of_units["false_positives"] == 1  # 40 honest units
-    assert told["clean_rows"]["taken"] == {"exact_duplicate": 1, "taken_back_same_day": 1}
+    assert told["cleaning"]["return_without_sale"]["consequences"] == 1
+    assert told["clean_rows"]["taken"] == {"exact_duplicate": 1, "return_without_sale": 2, "taken_back_same_day": 1}
+    assert told["clean_rows"]["sale_struck_taken"] == {"return_without_sale": 1}
     assert told["stages"] == {
         "as_of": str(AS_OF),
         "accuracy": 0.75,
@@ -260,6 +274,7 @@ def test_the_summary_tells_the_truth_s_figures(found: Facts) -> None:
 def test_the_page_has_a_section_on_truth_and_no_raw_id(found: Facts) -> None:
     html = page(found)
     assert '<section id="truth">' in html
+    assert "count neither as found nor as other rows: 1 (return without sale 1)" in html
     assert PERSON not in html
     assert "nan" not in html.lower()
     assert "None" not in html

@@ -10,6 +10,7 @@ from tests.unit.simulation.numbers import made_of
 from tests.unit.simulation.small_shop import rows, small_shop, table
 
 from tenure.errors import WrongInput
+from tenure.simulation.faults import COPY
 from tenure.simulation.simulate import Outcome, partitions, simulate, simulate_members
 
 FEEDS = ("members", "orders", "touches", "controls", "events", "payments", "chargebacks", "messages", "consents")
@@ -22,9 +23,10 @@ TRUTHS = (
     "true_incidents",
     "true_effects",
     "true_payments",
+    "true_faults",
 )
 NAMES = (*(f"landing/{feed}" for feed in FEEDS), *(f"truth/{name}" for name in TRUTHS))
-SHARED_TOO = (*NAMES, "landing/products", "landing/campaigns", "truth/true_faults", "truth/true_ceilings")
+SHARED_TOO = (*NAMES, "landing/products", "landing/campaigns", "truth/true_ceilings")
 # Long enough for a randomised and a targeted campaign to be measured, with fraud enough that every table has rows.
 STORY = (
     *("members=60", "days=90", "faults.strength=1"),
@@ -146,14 +148,16 @@ def test_only_a_simulation_is_ever_replaced(tmp_path: Path) -> None:
         simulate(small_shop(tmp_path))
 
 
-_PAYMENTS_OF_A_MEMBER = 64 * 4 * 4096  # a payment's number holds its order's, which holds its member's and its day
+# A payment's or a line's number holds its order's, which holds its member's and its day.
+_OF_A_MEMBER = {"payment_id": 64 * 4 * 4096, "export_id": 16 * 4 * 4096}
 
 
 def _members_in(row: str) -> set[int]:
-    """Numbers of the members whom a row is about, by the member's id or by the payment's."""
+    """Numbers of the members whom a row is about, by the member's id or by that of a payment or a line."""
     named = {int(number) for number in re.findall(r"'(?:member|member_id)': 'M([0-9]{8})[0-9]{2}'", row)}
-    payments = [int(number) for number in re.findall(r"'payment_id': '?([0-9]+)", row)]
-    return named or {int(number) // _PAYMENTS_OF_A_MEMBER for number in made_of(payments, "payment_id")}
+    found = {column: re.findall(rf"'{column}': '?([0-9]+)", row) for column in _OF_A_MEMBER}
+    made = {column: made_of([int(number) for number in ids], column) % COPY for column, ids in found.items()}
+    return named or {int(number) // _OF_A_MEMBER[column] for column, numbers in made.items() for number in numbers}
 
 
 def _eventful(folder: Path) -> int:

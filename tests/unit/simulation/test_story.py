@@ -112,6 +112,71 @@ def test_returns_take_back_what_was_sold(shop: Path) -> None:
     assert np.all(back.sold_at.to_numpy() > theirs.sold_at.to_numpy())
 
 
+DELIVERY_DAYS, LATENESS_HARM = 3, 0.003  # as shipped
+
+
+@pytest.fixture(scope="module")
+def parcels(shop: Path) -> pd.DataFrame:
+    """When the goods of each order were ``there`` and by how many days that was ``late``, by the order's number within
+    the simulation. Lateness shows in the harm that it does, which grows by log2(1 + days)."""
+    lines = table(shop / "landing", "orders").to_pandas()
+    number = first_number(lines.order_no)
+    orders = lines[~lines.is_return].assign(number=number[~lines.is_return]).drop_duplicates("number")
+    harm = table(shop / "truth", "true_incidents").to_pandas().query("cause == 'late_delivery'")
+    patience = table(shop / "truth", "true_members").to_pandas().set_index("member_id").patience
+    days = 2 ** (harm.hazard.to_numpy() / LATENESS_HARM / patience.loc[harm.member_id].to_numpy()) - 1
+    late = pd.Series(days.round(), pd.MultiIndex.from_frame(harm[["member_id", "happened_on"]]))
+    of_orders = late.reindex(pd.MultiIndex.from_frame(orders[["member", "exported_on"]])).fillna(0.0).to_numpy()
+    there = pd.to_datetime(orders.exported_on) + pd.to_timedelta(DELIVERY_DAYS + of_orders, unit="D")
+    return pd.DataFrame({"there": there.to_numpy(), "late": of_orders}, orders.number)
+
+
+def first_number(order_no: pd.Series) -> np.ndarray:
+    """Of an order, its return, or the same order placed again, which comes in one parcel."""
+    number = made_of(order_no, "order_no")
+    return number - number % 4
+
+
+def soonest(parcels: pd.DataFrame, order_no: pd.Series, day: pd.Series) -> int:
+    """How many days the goods had been there at least, on days on which something was done about these orders."""
+    theirs = parcels.loc[first_number(order_no)]
+    assert (theirs.late > 3).sum() > 5
+    return (pd.to_datetime(day).to_numpy() - theirs.there.to_numpy()).min() // np.timedelta64(1, "D")
+
+
+def test_nothing_is_sent_back_rated_or_complained_about_before_it_is_there(shop: Path, parcels: pd.DataFrame) -> None:
+    lines = table(shop / "landing", "orders").to_pandas()
+    back = lines[lines.is_return]
+    assert soonest(parcels, back.order_no, back.exported_on) == 2  # five days from the order, when it is on time
+    events = table(shop / "landing", "events").to_pandas()
+    reviews = events[events.event == "review"]
+    assert soonest(parcels, reviews.order_no.astype("int64"), reviews.exported_on) == 4  # a week from the order
+    messages = table(shop / "landing", "messages").to_pandas()
+    complaints = messages[messages.intent.isin({"complaint_late", "complaint_quality"})]
+    assert soonest(parcels, complaints.order_no.astype("int64"), local_day(complaints["at"])) == 1
+
+
+def test_who_waits_asks_on_the_day_that_was_promised(shop: Path, parcels: pd.DataFrame) -> None:
+    messages = table(shop / "landing", "messages").to_pandas()
+    asked = messages[messages.intent == "where_is_my_order"]
+    theirs = parcels.loc[first_number(asked.order_no.astype("int64"))]
+    promised = pd.to_datetime(theirs.there) - pd.to_timedelta(theirs.late, unit="D")
+    assert len(asked) > 50
+    assert np.array_equal(local_day(asked["at"]).to_numpy(), promised.to_numpy())
+
+
+def test_bad_goods_and_complaints_hurt_once_they_are_there(shop: Path, parcels: pd.DataFrame) -> None:
+    lines = table(shop / "landing", "orders").to_pandas().query("not is_return")
+    lines = lines.assign(number=first_number(lines.order_no)).drop_duplicates("number")
+    told = table(shop / "truth", "true_incidents").to_pandas()
+    # One order a member and day.
+    hurt = told.merge(lines, left_on=["member_id", "happened_on"], right_on=["member", "exported_on"])
+    there = parcels.there.loc[hurt.number].to_numpy()
+    after = (pd.to_datetime(hurt.felt_on).to_numpy() - there) // np.timedelta64(1, "D")
+    assert set(after[hurt.cause == "bad_quality"]) == {0}
+    assert set(after[hurt.cause == "unanswered_complaint"]) == {5}  # the days that an answer may take
+
+
 def test_leavers_do_not_order_again(shop: Path) -> None:
     leavers = table(shop / "truth", "true_leavers").to_pandas().set_index("member_id").left_on
     payments = table(shop / "truth", "true_payments").to_pandas().set_index("payment_id").kind

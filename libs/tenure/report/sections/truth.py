@@ -25,7 +25,11 @@ from tenure.report.words import count, day, listed, rank, share, title
 
 _PRECISION = ("of what it took, was wrong (precision)", "c0")
 _RECALL = ("of what was wrong, it found (recall)", "c1")
-_CURVE, _SHIPPED, _BEST = ("as its limit moves", "c0"), ("the limit as shipped", "c1"), ("the best there is", "c2")
+_CURVE, _SHIPPED, _BEST = (
+    ("as its limit moves", "c0"),
+    ("the limit as shipped", "c1"),
+    ("the best rule that reads the same number", "c2"),
+)
 _SHOWN_MORE_THAN = 0.01  # of a stage's members
 
 
@@ -62,7 +66,9 @@ def _cleaning_cards(cleaning: TrueCleaning) -> str:
     body = [_rule_row(rule) for rule in cleaning.rules]
     drawn = legend((_PRECISION, _RECALL)) + _rules_chart(cleaning.rules)
     return cards(
-        card("Whether cleaning found what was wrong", table(head, body), _goals(), css="wide"),
+        card(
+            "Whether cleaning found what was wrong", table(head, body), _goals() + _consequences(cleaning), css="wide"
+        ),
         card("The same, drawn", drawn, _kept(cleaning.clean), css="wide"),
     )
 
@@ -84,7 +90,18 @@ def _goals() -> str:
     return (
         f"What no honest row looks like should be found without fail: the goal is {share(rules.GOAL)} both ways. Bulk "
         "orders, orders placed twice and clocks a little wrong look alike whether they are honest or not; there the "
-        f"shipped limit should be worth {share(rules.GOAL_OF_BEST)} of the best one."
+        f"shipped limit should be worth {share(rules.GOAL_OF_BEST)} of the best rule that reads the same number. Units "
+        "held against the price, or the other lines of the same order, would tell more."
+    )
+
+
+def _consequences(cleaning: TrueCleaning) -> str:
+    by_rule = {rule.rule: rule.consequences for rule in cleaning.rules if rule.consequences}
+    if not by_rule:
+        return ""
+    return (
+        " Honest returns that were taken because their sale had something wrong with it, and so could not be found, "
+        f"count neither as found nor as other rows: {_by_rule(by_rule)}."
     )
 
 
@@ -101,8 +118,10 @@ def _kept(clean: CleanRows) -> str:
     return (
         f"Nothing was wrong with {count(clean.landed)} rows. A rule took {_by_rule(clean.taken)} of them out all the "
         f"same, and {lost}. {count(clean.late)} of them came days late, which no rule should mind; a rule took "
-        f"{_by_rule(clean.late_taken)} of those. A sale and a return that come to nothing together are taken out by "
-        "design; they are right rows all the same where the return was of another, equal sale."
+        f"{_by_rule(clean.late_taken)} of those. {count(clean.sale_struck)} are returns whose sale had something wrong "
+        f"with it; a rule took {_by_rule(clean.sale_struck_taken)} of those. A sale and a return that come to nothing "
+        "together are taken out by design; they are right rows all the same where the return was of another, equal "
+        "sale."
     )
 
 
@@ -128,9 +147,9 @@ def _overlap_card(rule: JudgedRule, overlap: Overlap) -> str:
     chart = svg.lines(frame, [curve, *at], says=f"precision by recall of {rule.rule}")
     note = (
         f"By {escape(overlap.says)}. The shipped limit has a precision of {share(rule.precision, 1)} and a recall of "
-        f"{share(rule.recall, 1)}, together (F1) {rank(rule.f1)}. The best that this could do for who knows the truth "
-        f"has {share(overlap.best_at[1], 1)} and {share(overlap.best_at[0], 1)}, together {rank(overlap.best)}; the "
-        f"shipped limit is worth <b>{share(rule.of_best or 0)}</b> of it."
+        f"{share(rule.recall, 1)}, together (F1) {rank(rule.f1)}. The best rule that reads the same number, made by "
+        f"who knows the truth, has {share(overlap.best_at[1], 1)} and {share(overlap.best_at[0], 1)}, together "
+        f"{rank(overlap.best)}; the shipped limit is worth <b>{share(rule.of_best or 0)}</b> of it."
     )
     return card(title(rule.rule).capitalize(), legend((_CURVE, _SHIPPED, _BEST)) + chart, note)
 
@@ -149,7 +168,8 @@ def _churn_card(model: Judged, found: BestChurn) -> str:
     note = (
         f"ROC AUC on the {count(found.rows)} questions that the model was judged on; the bars start at 0.5, which is "
         "chance. Whether a member orders is partly luck, so nobody tells it perfectly. The first bar bounds every "
-        "model, the second every model that sees orders alone: a shop is not told when somebody leaves."
+        "model, the second every model that reads orders alone. Who has left stops browsing, too: the events feed "
+        "tells more, and no feature reads it yet."
     )
     reached = found.of_model
     if reached is not None:

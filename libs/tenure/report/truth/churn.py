@@ -42,10 +42,10 @@ class TrueEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class BestChurn:
-    """ROC AUCs. ``given_hidden`` bounds every model, ``given_history`` every model that reads orders: leaving is not an
-    event that a shop records. Both are expected values, of the true event; ``scores`` are of the true chances, and of
-    the models by name, as the label went in fact. All are of the ``rows`` whose truth is told, ``of`` those that were
-    judged."""
+    """ROC AUCs. ``given_hidden`` bounds every model, ``given_history`` every model that reads orders alone: who has
+    left stops browsing, too, which a shop's events tell. Both are expected values, of the true event; ``scores`` are of
+    the true chances, and of the models by name, as the label went in fact. All are of the ``rows`` whose truth is told,
+    ``of`` those that were judged."""
 
     rows: int
     of: int

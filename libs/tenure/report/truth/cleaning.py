@@ -2,7 +2,8 @@
 
 A rule is judged by landed rows: of those that it took out, changed or marked, how many were faulty in its way
 (precision), and of those that were faulty in its way, how many it found (recall). Everything else that it touched is a
-false positive, whatever else may have been wrong with it.
+false positive, whatever else may have been wrong with it; but for honest returns that the rule for returns without a
+sale touched because a fault had struck their sale. No rule could tell them apart, so they count neither way.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tenure.contracts.landing import RAW_ORDERS
+from tenure.contracts.rules import EXACT_DUPLICATE, RETURN_WITHOUT_SALE
 from tenure.contracts.truth import TRUE_FAULTS
 from tenure.lake.release import Release
 from tenure.report.curves import Curve, Floats, precision_recall
@@ -22,10 +24,11 @@ from tenure.report.truth.measures import MEASURES, Measured
 from tenure.report.truth.told import Told
 
 GOAL = 0.99  # precision and recall, each, of what can be told apart
-GOAL_OF_BEST = 0.9  # the shipped limit's F1 by the best one, of what cannot
+GOAL_OF_BEST = 0.9  # the shipped limit's F1 by that of the best rule that reads the same number, of what cannot
 NO_RULE = "none"  # of rows that are right, though something is unusual about them
-COPIES = ("exact_duplicate", "key_duplicate")  # faults, and the rules that find them: one row of each number is right
+COPY = EXACT_DUPLICATE  # the fault, and the rule that finds it: one row of each number is right
 LATE = "late_file"
+SALE_STRUCK = "sale_struck"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,8 @@ class Overlap:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedRule:
-    """``found`` of ``injected`` faults, in ``touched`` rows. ``overlap`` where the fault cannot be told apart."""
+    """``found`` of ``injected`` faults, in ``touched`` rows, of which ``consequences`` are of a fault in another row.
+    ``overlap`` where the fault cannot be told apart."""
 
     rule: str
     faults: tuple[str, ...]
@@ -52,17 +56,19 @@ class JudgedRule:
     injected: int
     touched: int
     found: int
+    consequences: int = 0
     overlap: Overlap | None = None
 
     @property
     def false_positives(self) -> int:
         """Rows that it touched and that were not faulty in its way."""
-        return self.touched - self.found
+        return self.touched - self.consequences - self.found
 
     @property
     def precision(self) -> float:
-        """1 for a rule that touched nothing: nothing that it said was wrong."""
-        return self.found / self.touched if self.touched else 1.0
+        """1 for a rule that touched nothing else than consequences: nothing that it said was wrong."""
+        judged = self.touched - self.consequences
+        return self.found / judged if judged else 1.0
 
     @property
     def recall(self) -> float:
@@ -74,7 +80,7 @@ class JudgedRule:
 
     @property
     def of_best(self) -> float | None:
-        """The shipped rule's F1 by the best one's."""
+        """The shipped rule's F1 by that of the best rule that reads the same number."""
         return self.f1 / self.overlap.best if self.overlap and self.overlap.best else None
 
     @property
@@ -87,13 +93,16 @@ class JudgedRule:
 @dataclass(frozen=True, kw_only=True)
 class CleanRows:
     """Rows in which nothing is wrong, the first of equal ones among them: how many each rule took out of silver, and
-    how many are nowhere. ``late`` ones came days after their day, and no rule should mind."""
+    how many are nowhere. ``late`` ones came days after their day, and no rule should mind. ``sale_struck`` ones are
+    returns whose sale a fault took out or moved."""
 
     landed: int
     taken: dict[str, int]
     lost: int
     late: int
     late_taken: dict[str, int]
+    sale_struck: int
+    sale_struck_taken: dict[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,24 +120,27 @@ def true_cleaning(told: Told, release: Release) -> TrueCleaning | None:
         return None
     lines = order_lines(release)
     rules = [rule for rule in sorted(pc.unique(struck["rule"]).to_pylist()) if rule != NO_RULE]
-    judged = (_judged(rule, struck.filter(pc.equal(struck["rule"], rule)), lines, release) for rule in rules)
+    judged = (_judged(rule, struck, lines, release) for rule in rules)
     return TrueCleaning(
         rules=tuple(sorted(judged, key=lambda rule: (not rule.separable, rule.rule))), clean=_clean_rows(struck, lines)
     )
 
 
 def _judged(rule: str, struck: pa.Table, lines: Lines, release: Release) -> JudgedRule:
-    faults = tuple(sorted(pc.unique(struck["fault"]).to_pylist()))
-    faulty = np.unique(struck["export_id"].to_numpy())
+    mine = struck.filter(pc.equal(struck["rule"], rule))
+    faults = tuple(sorted(pc.unique(mine["fault"]).to_pylist()))
+    faulty = np.unique(mine["export_id"].to_numpy())
     touched = lines.ids(lines.touched(rule))
+    orphans = np.isin(touched, _ids(struck, SALE_STRUCK))
     measure = next((MEASURES[fault] for fault in faults if fault in MEASURES), None)
     return JudgedRule(
         rule=rule,
         faults=faults,
-        separable=bool(pc.all(struck["is_separable"]).as_py()),
+        separable=bool(pc.all(mine["is_separable"]).as_py()),
         injected=len(faulty),
         touched=len(touched),
         found=len(np.intersect1d(touched, faulty)),  # of equal rows one is to be taken, a second one is not
+        consequences=int(orphans.sum()) if rule == RETURN_WITHOUT_SALE else 0,
         overlap=overlap(measure.says, measure.of(release), faulty) if measure else None,
     )
 
@@ -162,18 +174,26 @@ def _f1(curve: Curve) -> Floats:
 
 
 def _clean_rows(struck: pa.Table, lines: Lines) -> CleanRows:
-    late, copied = _ids(struck, LATE), _ids(struck, *COPIES)
-    wrong = np.setdiff1d(struck["export_id"].to_numpy(), np.concatenate([late, copied]))
+    late, copied = _ids(struck, LATE), _ids(struck, COPY)
+    is_right = pc.is_in(struck["fault"], pa.array([LATE, SALE_STRUCK, COPY]))
+    wrong = np.unique(struck.filter(pc.invert(is_right))["export_id"].to_numpy())
+    orphans = np.setdiff1d(_ids(struck, SALE_STRUCK), wrong)
     gone = np.setdiff1d(copied, lines.ids(lines.kept))  # every copy of them
     taken = {rule: _right_ones(rule, lines.ids(rows), wrong, copied, gone) for rule, rows in lines.taken.items()}
     is_single = ~np.isin(lines.export_id, np.concatenate([wrong, copied]))
     return CleanRows(
         landed=int(is_single.sum()) + len(copied),
-        taken=_where_any(taken),
+        taken=_where_any({rule: len(right) for rule, right in taken.items()}),
         lost=int((~np.isin(lines.ids(lines.lost), wrong)).sum()),
         late=len(late),
-        late_taken=_where_any({rule: int(np.isin(lines.ids(rows), late).sum()) for rule, rows in lines.taken.items()}),
+        late_taken=_where_any(_of(late, taken)),
+        sale_struck=len(orphans),
+        sale_struck_taken=_where_any(_of(orphans, taken)),
     )
+
+
+def _of(ids: np.ndarray, taken: dict[str, np.ndarray]) -> dict[str, int]:
+    return {rule: int(np.isin(right, ids).sum()) for rule, right in taken.items()}
 
 
 def _where_any(rows: dict[str, int]) -> dict[str, int]:
@@ -185,8 +205,8 @@ def _ids(struck: pa.Table, *faults: str) -> np.ndarray:
     return struck.filter(of)["export_id"].to_numpy()
 
 
-def _right_ones(rule: str, ids: np.ndarray, wrong: np.ndarray, copied: np.ndarray, gone: np.ndarray) -> int:
-    """How many right rows are among those with these export ids, which a rule took. Of equal rows one is right, and it
-    was not the duplicate that took it."""
-    singles = int((~np.isin(ids, np.concatenate([wrong, copied]))).sum())
-    return singles if rule in COPIES else singles + len(np.intersect1d(ids, gone))
+def _right_ones(rule: str, ids: np.ndarray, wrong: np.ndarray, copied: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """The export ids of right rows among those with these, which a rule took. Of equal rows one is right, and it was
+    not the duplicate that took it."""
+    singles = ids[~np.isin(ids, np.concatenate([wrong, copied]))]
+    return singles if rule == COPY else np.concatenate([singles, np.intersect1d(ids, gone)])
