@@ -27,7 +27,7 @@ def corrected(rows: DataFrame, kept: Kept, earlier: DataFrame) -> DataFrame:
         rows: a batch's judged order lines.
         earlier: ``order_lines`` of the batches before.
     """
-    pairs = kept.at_hand(_pairs(_told(rows, earlier)))
+    pairs = kept.at_hand(_pairs(_told(rows, kept, earlier)))
     as_return = pairs.select(
         F.col("return_key").alias("line_key"), "sale_key", "sale_day", F.col("is_whole").alias("a")
     )
@@ -64,11 +64,11 @@ _MEMBER_AND_PRODUCT = ["member_key", "product_id"]
 _TOLD = ["line_key", "occurred_at", "day", "known_on", "quantity", "paid_minor", "is_return"]
 
 
-def _told(rows: DataFrame, earlier: DataFrame) -> DataFrame:
+def _told(rows: DataFrame, kept: Kept, earlier: DataFrame) -> DataFrame:
     """All sales and new returns of every member and product with a new return, with what is left of each sale."""
-    kept = rows.where(F.col("fate").isNull() & F.col("member_key").isNotNull())
-    new = kept.select(*_MEMBER_AND_PRODUCT, *_TOLD, "position", F.lit(True).alias("is_new"))
-    returned = new.where("is_return").select(*_MEMBER_AND_PRODUCT).distinct()
+    standing = rows.where(F.col("fate").isNull() & F.col("member_key").isNotNull())
+    new = standing.select(*_MEMBER_AND_PRODUCT, *_TOLD, "position", F.lit(True).alias("is_new"))
+    returned = kept.at_hand(new.where("is_return").select(*_MEMBER_AND_PRODUCT).distinct())
     before = earlier.join(returned, _MEMBER_AND_PRODUCT, "left_semi")
     taken = before.where("is_return").groupBy(F.col("corrects").alias("line_key")).agg(F.sum("quantity").alias("taken"))
     left = (
