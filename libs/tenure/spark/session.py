@@ -36,6 +36,8 @@ ON_ONE_MACHINE = {
     "spark.sql.ui.explainMode": "simple",
     "spark.log.level": "ERROR",
     "spark.sql.shuffle.partitions": "4",
+    # Of a stage with several inputs Spark gives each its share of two cores, rounded down: one task for all of it.
+    "spark.sql.adaptive.coalescePartitions.minPartitionNum": "4",
     # A year of landing files is a thousand paths, and Spark would look at each in a task of its own.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     # Reading the log of a small Delta table runs 50 tasks by default.
