@@ -64,7 +64,7 @@ def cleaned(plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
     judged = (
         told.sort("position")
         .with_columns(
-            rule=rule, quantity=pl.min_horizontal("quantity", pl.lit(30.0)), member_key=key(pl.col("member_id"), plan)
+            rule=rule, quantity=pl.col("quantity").clip(-30.0, 30.0), member_key=key(pl.col("member_id"), plan)
         )
         .with_columns(rule=pl.when(is_repeat).then(pl.lit("duplicate")).otherwise("rule"))
         .drop("is_known", "registered_from", "member_id")

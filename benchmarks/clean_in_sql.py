@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.landed_lines import SECRET, Lines
 from tenure.config.usual_rules import MISREAD
+from tenure.contracts.control import QUARANTINE, REPLACED
+from tenure.contracts.table import Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -131,7 +133,7 @@ select 'raw_orders' as "table", fate, rule, replaced_by, batch_id, batch_no, pos
 from read_parquet('{orders}/*.parquet') join taken using (position)
 """
 
-_ASIDE = "copy (select * exclude ({left_out}) from aside where fate = '{fate}') to '{to}' {as_parquet}"
+_ASIDE = "copy (select {columns} from aside where fate = '{fate}') to '{to}' {as_parquet}"
 _AS_PARQUET = "(format parquet, per_thread_output true)"
 _WHOLE = ", ".join(
     f"judged.{name}"
@@ -152,8 +154,8 @@ def clean_to_parquet(connection: duckdb.DuckDBPyConnection, lines: Lines, to: Pa
         "drop table judged",
         f"copy order_lines to '{to}/order_lines' {_AS_PARQUET}",
         _AS_LANDED.format(orders=lines.orders),
-        _aside(to / "quarantine", "quarantined", "fate, replaced_by"),
-        _aside(to / "replaced", "duplicate", "fate"),
+        _aside(to, QUARANTINE, "quarantined"),
+        _aside(to, REPLACED, "duplicate"),
     ):
         connection.execute(statement)
 
@@ -172,5 +174,6 @@ def _judging(lines: Lines) -> str:
     )
 
 
-def _aside(to: Path, fate: str, left_out: str) -> str:
-    return _ASIDE.format(to=to, fate=fate, left_out=left_out, as_parquet=_AS_PARQUET)
+def _aside(to: Path, table: Table, fate: str) -> str:
+    columns = ", ".join(f'"{name}"' for name in table.names)
+    return _ASIDE.format(columns=columns, fate=fate, to=to / table.name, as_parquet=_AS_PARQUET)

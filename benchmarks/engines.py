@@ -23,11 +23,14 @@ MEMORY_GB = 8  # the same for all
 PATIENCE_S = 60  # until a JVM has ended
 Engine = TypeVar("Engine")
 
-# A session as pip's pyspark makes it: whatever our session sets of SQL and both do not need.
-AS_SHIPPED_BY_SPARK = {
+# A session as pip's pyspark makes it: whatever our session sets of SQL and both do not need. That PySpark does not look
+# up where columns were made is of the whole process, so peers in Spark have it too.
+AS_SHIPPED_BY_SPARK: dict[str, str | None] = {
     "spark.sql.shuffle.partitions": "200",
     "spark.sql.inMemoryColumnarStorage.compressed": "true",
     "spark.sql.requireAllClusterKeysForCoPartition": "true",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "10000",
+    "spark.sql.adaptive.coalescePartitions.minPartitionNum": None,
     "spark.sql.maxPlanStringLength": "2147483632b",
     "spark.sql.ui.explainMode": "FORMATTED",
 }

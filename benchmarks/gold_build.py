@@ -60,8 +60,13 @@ def against_rebuild(
     ours: str,
     peer: str,
     goal: Goal,
+    lines: int,
 ) -> list[results.Result]:
-    """The jobs on a lake where ``tables`` lack only what is new, against the same jobs with these tables empty."""
+    """The jobs on a lake where ``tables`` lack only what is new, against the same jobs with these tables empty.
+
+    Args:
+        lines: how many order lines the lake holds.
+    """
     (spark, start_s), folder = running, arguments.work / id.lower()
     new, all_of_it = Build(base, folder / "ours", jobs), Build(base, folder / "peer", jobs, without=tables)
     sides = {ours: new, peer: all_of_it}
@@ -87,7 +92,7 @@ def against_rebuild(
         prepare=lambda runner: sides[runner.name].prepare(),
         equal=hold_equal,
         noisy=arguments.noisy,
-        events=arguments.events,
+        events=lines,
         packages=("pyspark", "delta-spark"),
     )
     shutil.rmtree(folder)

@@ -21,13 +21,13 @@ from ingest import Ingest
 from ingest import run as ingest
 from tenure.config.settings import read_yaml
 from tenure.config.source import Source
-from tenure.contracts.silver import CAMPAIGN_TOUCHES, PRODUCTS
-from tenure.contracts.table import Has
+from tenure.contracts.silver import PRODUCTS
+from tenure.contracts.table import Has, Table
 from tenure.lake.layout import bronze_path
 from tenure.spark import delta, silver
 from tenure.spark.kept import Kept
 from tenure.spark.mapping import mapped
-from tenure.spark.schema import conform, struct
+from tenure.spark.schema import conform, local_rows, struct
 
 NO_RETURNS = (
     *("returns.share=0", "returns.share_when_bad=0", "fraud.abuse_share=0"),
@@ -100,14 +100,15 @@ def _land(spark: SparkSession, source: Source, landing: Path, folder: Path) -> N
     landed = delta.load(spark, bronze_path(lake.root, "orders"))
     landed.write.parquet(str(folder / "orders"))
     with Kept() as held:
-        none = spark.createDataFrame([], struct(PRODUCTS))
         feed = source.feeds["products"]
         rows = mapped(delta.load(spark, bronze_path(lake.root, "products")), feed)
         named = rows.withColumn("feed", F.lit("products"))
-        catalogue = silver.products(named, held, source, none, F.lit(last_day(landing)))
+        catalogue = silver.products(named, held, source, empty(spark, PRODUCTS), F.lit(last_day(landing)))
         conform(catalogue.where("fate is null"), PRODUCTS).coalesce(1).write.parquet(str(folder / "products"))
     shutil.rmtree(folder / "lake")
 
 
-def no_touches(spark: SparkSession) -> DataFrame:
-    return spark.createDataFrame([], struct(CAMPAIGN_TOUCHES))
+def empty(spark: SparkSession, table: Table) -> DataFrame:
+    """A table without a row, of which the optimiser sees that it has none, as the jobs' tables without a file are to it
+    (``delta.standing``)."""
+    return local_rows(spark, [], struct(table))

@@ -242,11 +242,12 @@ def _seconds(timed: Timed) -> dict[str, float]:
 
 
 class Load:
-    """What others took, over a whole measurement."""
+    """What others and the host took, over a whole measurement."""
 
     def __init__(self, noisy: bool) -> None:
         self._is_wanted = noisy
         self._worst = Neighbours(0.0, "", 0.0)
+        self._stolen = 0.0
         self._average_before = machine.load_average()
 
     def before(self) -> None:
@@ -258,6 +259,7 @@ class Load:
 
     def during(self, name: str, neighbours: Neighbours) -> None:
         self._worst = max(self._worst, neighbours, key=lambda seen: seen.cores)
+        self._stolen = max(self._stolen, neighbours.stolen)
         self._hold(f"while {name} was timed", neighbours)
 
     def _hold(self, when: str, neighbours: Neighbours) -> None:
@@ -277,6 +279,7 @@ class Load:
             "others_cores": round(self._worst.cores, 2),  # of the worst pass
             "busiest": self._worst.busiest,
             "busiest_cores": round(self._worst.busiest_cores, 2),
+            "steal": round(self._stolen, 3),  # of the machine's time, in the pass with the largest share
             "load_average_before": self._average_before,
             "load_average_after": machine.load_average(),
         }

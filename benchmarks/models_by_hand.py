@@ -33,17 +33,7 @@ from tenure.training.settings import Loop
 ROWS_AT_ONCE = 1024  # when judging
 
 
-@dataclass(frozen=True, kw_only=True)
-class Churn:
-    """A trained network and how it did on validation, by branch."""
-
-    network: Network
-    losses: Mapping[str, float]
-    labels: np.ndarray
-    logits: Mapping[str, np.ndarray]
-
-
-def fit_churn(ready: Ready, train: Batch, validation: Batch) -> Churn:
+def fit_churn(ready: Ready, train: Batch, validation: Batch) -> Network:
     """Masked pre-training, then the task; the best weights of each branch are kept."""
     config, task = ready.config, ready.task
     torch.set_num_threads(machine.cores())
@@ -75,8 +65,7 @@ def fit_churn(ready: Ready, train: Batch, validation: Batch) -> Churn:
     )
     for name, (_, weights) in best.items():
         network.branches[name].load_state_dict(weights)
-    labels, logits = judged(network, validation)
-    return Churn(network=network, losses={name: loss for name, (loss, _) in best.items()}, labels=labels, logits=logits)
+    return network
 
 
 class _Supervised(nn.Module):

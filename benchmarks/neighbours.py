@@ -1,4 +1,4 @@
-"""How much of the machine other processes take while something is measured, told from /proc.
+"""How much of the machine other processes and its host take while something is measured, told from /proc.
 
 Ours are this process, its children, and whoever else carries our mark in the environment: a daemon that left its parent
 still does. Threads of the kernel are nobody's: they mostly write what we wrote. A process that lives shorter than a
@@ -17,6 +17,7 @@ from pathlib import Path
 MARK = "TENURE_BENCHMARK"
 SAMPLE_S = 0.25
 KERNEL = 2  # the parent of all its threads
+STEAL = 7  # its place among the numbers of /proc/stat
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 Process = tuple[int, int]  # pid and start time: pids are used again
@@ -24,12 +25,16 @@ Process = tuple[int, int]  # pid and start time: pids are used again
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Cores that others took on average, all together, and the one that took most."""
+    """Cores that others took on average, all together, and the one that took most.
+
+    ``stolen`` is the share of the machine's time that its host gave to others while there was work here.
+    """
 
     cores: float
     busiest: str
     busiest_cores: float
     ours_s: float = 0.0  # CPU seconds of ours meanwhile, all cores together
+    stolen: float = 0.0
 
     @property
     def are_loud(self) -> bool:
@@ -71,6 +76,16 @@ def processes(proc: Path = Path("/proc")) -> dict[int, Stat]:
     return found
 
 
+def ticks(proc: Path = Path("/proc")) -> tuple[int, int]:
+    """Of all cores since the machine started: ticks that the host took, and all of them; 0 where nothing tells."""
+    try:
+        line = (proc / "stat").read_text(encoding="utf-8").splitlines()[0]
+    except FileNotFoundError:
+        return 0, 0
+    values = [int(value) for value in line.split()[1:9]]  # guests' ticks, which follow, are among the users'
+    return values[STEAL], sum(values)
+
+
 def mark() -> str:
     """Marks this process, so that whatever it starts from now on is known as ours."""
     return os.environ.setdefault(MARK, f"{os.getpid()}-{time.time_ns()}")
@@ -87,6 +102,7 @@ class Watch:
         self._there: dict[Process, Stat] = {}
         self._ended_s: dict[Process, float] = {}  # by who reaped them: seconds of the ended that were seen already
         self._began = self._ended = 0.0
+        self._ticks = self._ticks_before = (0, 0)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
@@ -108,6 +124,8 @@ class Watch:
 
     def look(self, *, is_first: bool = False) -> None:
         """One sample; a process that was not there at the first took all its time since."""
+        self._ticks = ticks(self._proc)
+        self._ticks_before = self._ticks if is_first else self._ticks_before
         there = processes(self._proc)
         now = {(stat.pid, stat.started): stat for stat in there.values() if KERNEL not in (stat.pid, stat.parent)}
         for process, stat in now.items():
@@ -154,8 +172,13 @@ class Watch:
         others = {process: cpu_s / seconds for process, cpu_s in took.items() if not self._is_ours[process]}
         busiest = max(others, key=lambda process: others[process], default=None)
         if busiest is None:
-            return Neighbours(0.0, "", 0.0, ours_s)
-        return Neighbours(sum(others.values()), self._last[busiest].name, others[busiest], ours_s)
+            return Neighbours(0.0, "", 0.0, ours_s, self._stolen)
+        return Neighbours(sum(others.values()), self._last[busiest].name, others[busiest], ours_s, self._stolen)
+
+    @property
+    def _stolen(self) -> float:
+        stolen, passed = (now - before for now, before in zip(self._ticks, self._ticks_before, strict=True))
+        return stolen / passed if passed else 0.0
 
     def _took(self, process: Process) -> float:
         """Seconds of a process meanwhile, and of its children that ended and were not seen."""

@@ -31,28 +31,32 @@ def run(arguments: Arguments) -> list[results.Result]:
     data = Data(spark, landing, folder)
     found = data.compared(arguments, start_s)
     engines.end_spark(spark)
-    found.append(models(Trainings(data.lake, data.by_hand.newest, folder / "clocks"), folder, arguments))
+    trainings, lines = Trainings(data.lake, data.by_hand.newest, folder / "clocks"), simulated_lake.order_lines(landing)
+    found.append(models(trainings, folder, lines, arguments))
     shutil.rmtree(folder)
     return found
 
 
-def models(trainings: Trainings, folder: Path, arguments: Arguments) -> results.Result:
+def models(trainings: Trainings, folder: Path, lines: int, arguments: Arguments) -> results.Result:
     """Both models trained, and what is served of them."""
     load = Load(arguments.noisy)
+    load.before()
     with trainings.cluster():
         compared = trainings.compared(arguments.rounds, load)
         trainings.register()
-        served = answers(trainings, folder / "answers")
-    found = compared | shared(arguments.events, load, PACKAGES) | {"served": served}
+        served = answers(trainings, folder / "answers", load)
+    found = compared | shared(lines, load, PACKAGES) | {"served": served}
     print(results.sentence(found), flush=True)
     return found
 
 
-def answers(trainings: Trainings, folder: Path) -> dict[str, dict[str, float]]:
+def answers(trainings: Trainings, folder: Path, load: Load) -> dict[str, dict[str, float]]:
+    """What is served of both. The answers of a side are held against its own batch and not against the other side's:
+    each serves the network that it trained itself, ours under chosen weights of the branches and calibrated."""
     ids = whole_path_serving.member_ids(trainings.env.lake_root)
-    ours = whole_path_serving.as_ships(trainings.env, ids)
-    churn, bought, factors = trainings.hand
-    by_hand = whole_path_serving.by_hand(churn.network, trainings.everybody(), bought, factors, ids, folder)
+    ours = whole_path_serving.as_ships(trainings.env, ids, load)
+    network, bought, factors = trainings.hand
+    by_hand = whole_path_serving.by_hand(network, trainings.everybody(), bought, factors, ids, folder, load)
     return {"tenure": ours, "by hand": by_hand}
 
 

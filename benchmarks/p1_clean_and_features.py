@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import pyarrow.dataset as ds
 from pyspark.sql import DataFrame, SparkSession
@@ -26,13 +27,13 @@ from benchmarks.arguments import Arguments, benchmark
 from benchmarks.clean_in_sql import clean_to_parquet
 from benchmarks.equality import Fingerprint, fingerprint, hold_equal
 from benchmarks.features_in_sql import features_of_lines
-from benchmarks.landed_lines import SECRET, Lines, lines, no_touches
+from benchmarks.landed_lines import SECRET, Lines, empty, lines
 from benchmarks.measure import Peer, Runner, at_least, at_most, compare
 from benchmarks.results import Result
 from tenure.contracts import gold
 from tenure.contracts.control import QUARANTINE, REPLACED
 from tenure.contracts.landing import RAW_ORDERS
-from tenure.contracts.silver import MEMBERS, ORDER_LINES
+from tenure.contracts.silver import CAMPAIGN_TOUCHES, MEMBERS, ORDER_LINES
 from tenure.spark import silver
 from tenure.spark.cleaning import QUARANTINED
 from tenure.spark.days import member_days
@@ -40,7 +41,7 @@ from tenure.spark.features import member_features
 from tenure.spark.kept import Kept
 from tenure.spark.mapping import mapped
 from tenure.spark.pseudonyms import with_member_key
-from tenure.spark.schema import conform, struct
+from tenure.spark.schema import conform
 from tenure.spark.set_aside import as_landed, taken
 from tenure.spark.totals import member_totals
 
@@ -66,7 +67,7 @@ class Tenure:
         source, feed = self.lines.source, self.lines.source.feeds["orders"]
         bronze = self.spark.read.parquet(str(self.lines.orders))
         catalogue = self.spark.read.parquet(str(self.lines.products))
-        before, replaced = (self.spark.createDataFrame([], struct(table)) for table in (ORDER_LINES, REPLACED))
+        before, replaced = (empty(self.spark, table) for table in (ORDER_LINES, REPLACED))
         with Kept() as kept:
             rows = mapped(bronze, feed).withColumn("feed", F.lit("orders"))
             keyed = with_member_key(rows, SECRET)
@@ -80,14 +81,11 @@ class Tenure:
     def build(self) -> None:
         shop, as_of = self.lines.source.shop, [self.lines.as_of]
         order_lines = self.spark.read.parquet(str(self.to / "order_lines"))
-        touches = no_touches(self.spark)
+        touches = empty(self.spark, CAMPAIGN_TOUCHES)
         with Kept() as kept:
             tiles = kept(member_days(order_lines, touches, shop))
-            none = self.spark.createDataFrame([], struct(gold.MEMBER_TOTALS))
-            totals = member_totals(tiles, kept, none, tiles, shop.buckets)
-            members = silver.unregistered(
-                silver.first_seen(order_lines, touches), self.spark.createDataFrame([], struct(MEMBERS))
-            )
+            totals = member_totals(tiles, kept, empty(self.spark, gold.MEMBER_TOTALS), tiles, shop.buckets)
+            members = silver.unregistered(silver.first_seen(order_lines, touches), empty(self.spark, MEMBERS))
             self._write(member_features(members, tiles, totals, as_of, shop), "member_features")
 
     def _write(self, rows: DataFrame, name: str) -> None:
@@ -125,7 +123,7 @@ def run(given: Arguments) -> list[Result]:
     of = {duckdb.name: folders["duckdb"], idiom.name: folders["idiom"]}
 
     def equal(peer: Peer) -> None:
-        hold_equal(_outputs(folders["tenure"], landed), _outputs(of[peer.name], landed), peer.name)
+        hold_equal(outputs(folders["tenure"], landed), outputs(of[peer.name], landed), peer.name)
 
     return compare(
         "P1",
@@ -154,38 +152,45 @@ def _emptied(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _outputs(folder: Path, landed: Lines) -> Fingerprint:
-    """Sums over every column that means the same on all sides: ``line_key`` is a hash of each engine's own."""
+def outputs(folder: Path, landed: Lines) -> Fingerprint:
+    """Of every column that means the same on all sides; ``line_key`` and ``replaced_by`` are hashes of each engine's
+    own, and ``row`` is compared by its cells, as engines differ in whether they write one that is null."""
     found: Fingerprint = dict(_fates(folder))
-    told = [name for name in ORDER_LINES.names if name not in ("line_key", "flags", "batch_id")]
-    features = list(gold.member_features(landed.source.shop).names)
-    for name, key, columns in (
-        ("order_lines", ["position"], told),
-        ("quarantine", ["position"], ["rule", "position"]),
-        ("replaced", ["position"], ["rule", "position"]),
-        ("member_features", ["member_key"], features),
-    ):
-        for what, value in fingerprint(folder / name, key, columns).items():
+    tables = {
+        "order_lines": (ORDER_LINES.names, ["position"]),
+        "quarantine": (QUARANTINE.names, ["position"]),
+        "replaced": (REPLACED.names, ["position"]),
+        "member_features": (gold.member_features(landed.source.shop).names, ["member_key"]),
+    }
+    for name, (names, key) in tables.items():
+        told = [column for column in names if column not in ("line_key", "replaced_by", "row")]
+        for what, value in fingerprint(folder / name, key, told).items():
             found[f"{name}: {what}"] = value
+    for name in ("quarantine", "replaced"):
+        found[f"{name}: row"] = _cells(folder / name)
     return found
 
 
 def _fates(folder: Path) -> dict[str, object]:
-    """How many rows were kept, with which flags, and how many each rule took out; and what the latter looked like."""
+    """How many rows were kept, with which flags, and how many each rule took out."""
     found: Counter[str] = Counter()
     for batch in _batches(folder / "order_lines", ["flags"]):
         found["kept"] += batch.num_rows
         found.update(f"flag {flag}" for flag in batch.column("flags").flatten().to_pylist())
     for name in ("quarantine", "replaced"):
-        for batch in _batches(folder / name, ["rule", "row"]):
+        for batch in _batches(folder / name, ["rule"]):
             found.update(f"{name} {rule}" for rule in batch.column("rule").to_pylist())
-            found[f"{name}: cells"] += sum(map(_cells, batch.column("row").to_pylist()))
     return dict(sorted(found.items()))
 
 
-def _cells(row: str) -> int:
-    """Letters of all cells of a row as it landed; engines differ in whether they write a cell that is null."""
-    return sum(len(str(value)) for value in json.loads(row).values() if value is not None)
+def _cells(folder: Path) -> int:
+    """A sum over the rows as they landed, of a checksum of each row's position and its cells that are not null."""
+    total = 0
+    for batch in _batches(folder, ["position", "row"]):
+        for position, row in zip(batch.column("position").to_pylist(), batch.column("row").to_pylist(), strict=True):
+            cells = sorted((name, str(value)) for name, value in json.loads(row).items() if value is not None)
+            total += crc32(repr((position, cells)).encode())
+    return total
 
 
 def _batches(folder: Path, columns: list[str]):  # type: ignore[no-untyped-def]

@@ -10,8 +10,8 @@ sum, ``group by``), and by way of spans like ours, so that what the engine does 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from benchmarks import engines
 from benchmarks.arguments import Arguments, benchmark
-from benchmarks.clicked_events import Events, events
+from benchmarks.clicked_events import events
 from benchmarks.equality import fingerprint, hold_equal
 from benchmarks.measure import Peer, Runner, at_most, compare
 from benchmarks.results import Result
@@ -60,30 +60,25 @@ def run(given: Arguments) -> list[Result]:
     spark, start_s = engines.spark(given.work, "P2")
     made = events(spark, given.work, given.events)
     print(f"P2: {made.rows:,} events; making them took {made.seconds:.0f} s", flush=True)
-    each = _EACH_EVENT.format(events=made.folder)
-    gap_us = GAP // timedelta(microseconds=1)
-    queries = {
-        "DuckDB": _NUMBERED.format(spans=each, gap_us=gap_us),
-        "DuckDB, by spans": _NUMBERED.format(spans=_SPANS.format(each=each, gap_us=gap_us), gap_us=gap_us),
-    }
-    to = {name: given.work / "P2" / name.replace(", ", " ").replace(" ", "-") for name in ("tenure", *queries)}
-    connected = {name: engines.duckdb_connection(given.work) for name in queries}
+    asked = queries(made.folder)
+    to = {name: given.work / "P2" / name.replace(", ", " ").replace(" ", "-") for name in ("tenure", *asked)}
+    connected = {name: engines.duckdb_connection(given.work) for name in asked}
     ours = Runner(
         name="tenure",
-        run=lambda: _ours(spark, made, to["tenure"]),
+        run=lambda: by_spark(spark, made.folder, to["tenure"]),
         settings=engines.spark_settings(),
         start_s=start_s,
     )
     peers = [
         Peer(
             name=name,
-            run=_duckdb(connected[name].engine, query, to[name]),
+            run=partial(by_duckdb, connected[name].engine, query, to[name]),
             ratio="ours/peer",
             goal=at_most(2.0),
             settings=engines.duckdb_settings(),
             start_s=connected[name].start_s,
         )
-        for name, query in queries.items()
+        for name, query in asked.items()
     ]
     return compare(
         "P2",
@@ -98,16 +93,22 @@ def run(given: Arguments) -> list[Result]:
     )
 
 
-def _ours(spark: SparkSession, made: Events, to: Path) -> None:
-    member_sessions(spark.read.parquet(str(made.folder)), GAP).write.parquet(str(to))
+def queries(events: Path) -> dict[str, str]:
+    """DuckDB's, by the peer's name."""
+    each, gap_us = _EACH_EVENT.format(events=events), GAP // timedelta(microseconds=1)
+    return {
+        "DuckDB": _NUMBERED.format(spans=each, gap_us=gap_us),
+        "DuckDB, by spans": _NUMBERED.format(spans=_SPANS.format(each=each, gap_us=gap_us), gap_us=gap_us),
+    }
 
 
-def _duckdb(connection: DuckDBPyConnection, query: str, to: Path) -> Callable[[], None]:
-    def run() -> None:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        connection.execute(f"copy ({query}) to '{to}' (format parquet, per_thread_output true)")
+def by_spark(spark: SparkSession, events: Path, to: Path) -> None:
+    member_sessions(spark.read.parquet(str(events)), GAP).write.parquet(str(to))
 
-    return run
+
+def by_duckdb(connection: DuckDBPyConnection, query: str, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    connection.execute(f"copy ({query}) to '{to}' (format parquet, per_thread_output true)")
 
 
 if __name__ == "__main__":

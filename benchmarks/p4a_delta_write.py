@@ -73,7 +73,7 @@ def run(arguments: Arguments) -> list[results.Result]:
     found = []
     for write in writes(running.engine, lake):
         with in_memory(running.engine, write.rows) as held:
-            found += measured(running, write, held, arguments)
+            found += measured(running, write, held, lake, arguments)
     shutil.rmtree(arguments.work / "p4a", ignore_errors=True)
     return found
 
@@ -110,7 +110,9 @@ def _held(spark: SparkSession) -> Any:
     return spark._jsc.sc().getRDDStorageInfo()  # type: ignore[union-attr]
 
 
-def measured(running: Started[SparkSession], write: Write, held: Held, arguments: Arguments) -> list[results.Result]:
+def measured(
+    running: Started[SparkSession], write: Write, held: Held, lake: Lake, arguments: Arguments
+) -> list[results.Result]:
     spark, start_s = running
     seconds, _ = timed_pass(write.read_alone)
     ours, theirs = Folders(arguments.work / "p4a" / "delta"), Folders(arguments.work / "p4a" / "parquet")
@@ -144,7 +146,7 @@ def measured(running: Started[SparkSession], write: Write, held: Held, arguments
         prepare=lambda runner: sides[runner.name].fresh(),
         equal=equal,
         noisy=arguments.noisy,
-        events=arguments.events,
+        events=simulated_lake.order_lines(lake.landing),
         packages=("pyspark", "delta-spark"),
         facts=lambda _: {"rows": held.rows, "reading_alone_s": round(seconds, 3)},
     )

@@ -78,9 +78,9 @@ def run(arguments: Arguments) -> list[results.Result]:
 
 def measured(running: Started[SparkSession], kind: Kind, arguments: Arguments) -> list[results.Result]:
     base, peer = landed(running.engine, kind, arguments), f"rebuild, {kind.name}"
-    tables = built(base.source.shop)
+    tables, lines = built(base.source.shop), simulated_lake.order_lines(base.landing)
     return against_rebuild(
-        "P4b", running, base, build, tables, arguments, ours="corrections", peer=peer, goal=at_least(5)
+        "P4b", running, base, build, tables, arguments, ours="corrections", peer=peer, goal=at_least(5), lines=lines
     )
 
 

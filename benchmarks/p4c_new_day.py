@@ -28,14 +28,14 @@ def build(spark: SparkSession, lake: Lake) -> None:
 
 def run(arguments: Arguments) -> list[results.Result]:
     running = engines.spark(arguments.work)
-    base = landed(running.engine, arguments)
-    tables, names = gold_tables(base.source.shop), {"ours": "one new day", "peer": "rebuild of all days"}
-    return against_rebuild("P4c", running, base, build, tables, arguments, **names, goal=at_least(15))
-
-
-def landed(spark: SparkSession, arguments: Arguments) -> Lake:
-    """A lake whose history is released and whose newest day is clean but in no gold table."""
     landing = simulated_lake.shop(arguments.work, arguments.events)
+    base, lines = landed(running.engine, landing), simulated_lake.order_lines(landing)
+    tables, names = gold_tables(base.source.shop), {"ours": "one new day", "peer": "rebuild of all days"}
+    return against_rebuild("P4c", running, base, build, tables, arguments, **names, goal=at_least(15), lines=lines)
+
+
+def landed(spark: SparkSession, landing: Path) -> Lake:
+    """A lake whose history is released and whose newest day is clean but in no gold table."""
     newest = simulated_lake.last_day(landing)
     history, night = simulated_lake.divided(landing, landing.parent / "divided", newest)
     lake = Lake(work=simulated_lake.named(landing.parent / "new_day", simulated_lake.JOBS), landing=night)

@@ -3,34 +3,38 @@
     python -m benchmarks.p4d_tensors --events 20000000
     make bench-data ONLY=P4d
 
-Ours is what the loop of ``conf/train/churn.yaml`` reads: labels, features and visits of a bucket merged by member, cut
-at each ``as_of``, encoded, shuffled, in batches. The scan decodes the same columns of the same tables, drops the days
-that are not trained on, and does nothing with them. Both are told in training rows a second: once for the first epoch,
-in which everything is read, and once for as many epochs as that training has, a scan for each.
+Ours is what the loop of ``conf/train/churn.yaml`` does until the network has its inputs: labels, features and visits of
+a bucket merged by member, cut at each ``as_of``, encoded, shuffled, in batches, and of each batch the inputs that the
+network reads (``Pieces``). The scan decodes the same columns of the same tables, drops the days that are not trained
+on, and does nothing with them. Both are told in training rows a second: once for the first epoch, in which everything
+is read, and once for as many epochs as that training has. Of these ours has the later ones from memory
+(``reading.buckets_in_memory``), and there is a scan for each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 import torch
 from deltalake import DeltaTable
+from torch import Tensor
 
-from benchmarks import engines, machine, results
+from benchmarks import engines, machine, results, simulated_lake
 from benchmarks.arguments import Arguments, benchmark
 from benchmarks.gold_build import released
 from benchmarks.measure import Peer, Runner, at_least, compare
+from benchmarks.scanned_rows import hold_same, of_batches, of_scan
 from benchmarks.simulated_lake import SOURCE, Lake, Unequal
 from tenure.config.settings import load
 from tenure.contracts.gold import LABELS
 from tenure.contracts.table import Table
 from tenure.lake.layout import table_path
 from tenure.models.batch import Batch
+from tenure.models.pieces import Pieces
 from tenure.training.prepare import Ready, prepare
 from tenure.training.settings import FitTask
 from tenure.training.shards import Shard
@@ -55,12 +59,26 @@ class Reading:
         return Shard(reader=ready.reader, inputs=ready.inputs, part="train", rank=0, size=1, held=held)
 
     def epochs(self, count: int) -> int:
-        """Goes through all batches of so many epochs; how many rows they had."""
-        shard, loop, rows = self.shard(), self.ready.config.loop, 0
+        """Goes through all batches of so many epochs and makes the network's inputs of each; how many rows they had."""
+        shard, loop, read, rows = self.shard(), self.ready.config.loop, self.read_by_network, 0
         for epoch in range(count):
             for batch in shard.batches(seed=self.ready.config.seed, epoch=epoch, batch_rows=loop.batch_rows):
-                rows += len(_whole(batch))
+                rows += len(read(batch)[0])
         return rows
+
+    @property
+    def read_by_network(self) -> Callable[[Batch], tuple[Tensor, Tensor]]:
+        """What makes a batch's inputs as the network does, (N, F) of its rows and (E, F) of their visits."""
+        visits = self.ready.inputs.visits
+        assert visits is not None
+        of_rows, of_visits = self.ready.inputs.pieces(), Pieces(visits.parts)
+
+        def read(batch: Batch) -> tuple[Tensor, Tensor]:
+            assert batch.features is not None
+            assert batch.visits is not None
+            return of_rows(batch.features), of_visits(batch.visits.places)
+
+        return read
 
     def scans(self, count: int) -> int:
         """Reads the columns so many times; how many labels there were."""
@@ -72,9 +90,8 @@ class Reading:
         return rows[LABELS.name]
 
     def _scanned(self, table: Table, columns: tuple[str, ...], until: object) -> int:
-        day = "as_of" if "as_of" in table.names else "known_on"
         rows = 0
-        for batch in self._dataset(table).to_batches(columns=list(columns), filter=ds.field(day) <= until):
+        for batch in self._dataset(table).to_batches(columns=list(columns), filter=ds.field(_day(table)) <= until):
             rows += batch.num_rows
         return rows
 
@@ -98,40 +115,21 @@ class Reading:
         return self.ready.survey.rows["train"]
 
     def refuse_unequal(self) -> None:
-        """The batches hold every member's label at every ``as_of`` that the scan sees, each once."""
-        until = self.ready.reader.split.days("train")[1]
-        scanned = self._dataset(LABELS).to_table(columns=list(LABEL_COLUMNS), filter=ds.field("as_of") <= until)
+        """The batches hold every member's label at every ``as_of`` that the scan sees, each once, with the features and
+        as many visits as the scanned columns tell."""
+        labels, features, events = (self._table(table, columns) for table, columns in self.columns.items())
+        if len(labels) != self.rows:
+            raise Unequal(f"{self.rows:,} training rows, {len(labels):,} labels scanned")
         batches = self.shard().batches(seed=1, epoch=0, batch_rows=4096)
-        hold_same_labels(batches, scanned)
-        if len(scanned) != self.rows:
-            raise Unequal(f"{self.rows:,} training rows, {len(scanned):,} labels scanned")
+        hold_same(of_batches(batches), of_scan(labels, features, events, self.ready.inputs))
+
+    def _table(self, table: Table, columns: tuple[str, ...]) -> pa.Table:
+        until = self.ready.reader.split.days("train")[1]
+        return self._dataset(table).to_table(columns=list(columns), filter=ds.field(_day(table)) <= until)
 
 
-def hold_same_labels(batches: Iterable[Batch], scanned: pa.Table) -> None:
-    """Raises where batches do not hold the scanned member_key, as_of and value, in any order."""
-    ours = np.concatenate([_told(batch) for batch in batches])
-    as_of = scanned["as_of"].cast(pa.int32()).to_numpy()
-    theirs = np.stack([scanned["member_key"].to_numpy(), as_of, scanned["value"].to_numpy().astype(np.int64)], axis=1)
-    if len(ours) != len(theirs):
-        raise Unequal(f"{len(ours):,} rows in batches, {len(theirs):,} labels scanned")
-    ours, theirs = (rows[np.lexsort(rows.T[::-1])] for rows in (ours, theirs))
-    if (differ := (ours != theirs).any(axis=1)).any():
-        first = int(differ.argmax())
-        shown = f"member_key, as_of and label {ours[first].tolist()} is not {theirs[first].tolist()}"
-        raise Unequal(f"{int(differ.sum()):,} of {len(ours):,} rows in batches are not those scanned; {shown}")
-
-
-def _told(batch: Batch) -> np.ndarray:
-    """(N, 3) int64: member_key, as_of and label, which is 0 or 1."""
-    assert batch.labels is not None
-    return torch.cat([batch.ids, batch.labels.to(torch.int64)[:, None]], dim=1).numpy()
-
-
-def _whole(batch: Batch) -> Batch:
-    assert batch.features is not None
-    assert batch.visits is not None
-    assert batch.labels is not None
-    return batch
+def _day(table: Table) -> str:
+    return "as_of" if "as_of" in table.names else "known_on"
 
 
 def run(arguments: Arguments) -> list[results.Result]:
@@ -141,7 +139,8 @@ def run(arguments: Arguments) -> list[results.Result]:
     ready, start_s = engines.started(lambda: prepare(settings(lake)))
     reading = Reading(ready, start_s)
     torch.set_num_threads(reading.ready.config.scale.threads_per_worker)  # as the loop does
-    return [each for epochs in (1, epochs_of(reading)) for each in measured(reading, epochs, arguments)]
+    lines = simulated_lake.order_lines(lake.landing)
+    return [each for epochs in (1, epochs_of(reading)) for each in measured(reading, epochs, lines, arguments)]
 
 
 def settings(lake: Lake) -> FitTask:
@@ -154,7 +153,7 @@ def epochs_of(reading: Reading) -> int:
     return loop.pretraining_epochs + loop.epochs
 
 
-def measured(reading: Reading, epochs: int, arguments: Arguments) -> list[results.Result]:
+def measured(reading: Reading, epochs: int, lines: int, arguments: Arguments) -> list[results.Result]:
     name = "PyArrow scan" if epochs == 1 else f"PyArrow scans, {epochs} epochs"
     work = float(reading.rows * epochs)
     threads = {"threads": machine.cores()}
@@ -164,7 +163,7 @@ def measured(reading: Reading, epochs: int, arguments: Arguments) -> list[result
             name="tensors",
             run=partial(reading.epochs, epochs),
             work=work,
-            settings={"processes": 1},
+            settings={"processes": 1, "buckets in memory": reading.ready.config.reading.buckets_in_memory},
             start_s=reading.start_s,
         ),
         [
@@ -180,7 +179,7 @@ def measured(reading: Reading, epochs: int, arguments: Arguments) -> list[result
         rounds=arguments.rounds,
         equal=lambda _: reading.refuse_unequal(),
         noisy=arguments.noisy,
-        events=arguments.events,
+        events=lines,
         packages=("pyarrow", "deltalake", "torch"),
         facts=lambda _: {"training_rows": reading.rows, "epochs": epochs},
     )

@@ -1,6 +1,6 @@
 """Lakes of a simulated shop that benchmarks begin from: landed, cleaned and released by the shipped jobs, and kept.
 
-The shop is the simulator's own (``conf/jobs/simulate_shop.yaml``): some 97 order lines a member in 280 days, and every
+The shop is the simulator's own (``conf/jobs/simulate_shop.yaml``): some 90 order lines a member in 280 days, and every
 other setting as shipped. A lake is made once for a size and for the code and settings that make it, which its folder's
 name tells, and copied for each pass. In a copy the data files are links to those of the original: Delta and Parquet
 never change a file in place, only what lies in ``_delta_log`` is rewritten.
@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow.dataset as ds
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -33,7 +34,7 @@ from tenure.simulation.simulate import simulate
 from tenure.spark import delta
 from tenure.spark.cleaning import hashed
 
-LINES_A_MEMBER = 97  # of the shipped shop in its 280 days
+LINES_A_MEMBER = 97  # by which members are simulated for a size; they have 90 to 94 each, and results count those
 DAYS = 280
 SOURCE = "conf/sources/simulated.yaml"
 # What clean reads; the others would only be copied.
@@ -98,16 +99,21 @@ def kept(folder: Path, make: Callable[[Path], object]) -> Path:
 
 
 def named(folder: Path, made_by: Sequence[str], said: Sequence[str] = ()) -> Path:
-    """``folder`` with ten hex digits of what decides its content in its name: after a change another one is made.
+    """``folder`` with the ``digest`` of what decides its content in its name: after a change another one is made."""
+    return folder.with_name(f"{folder.name}-{digest(made_by, said)}")
+
+
+def digest(made_by: Sequence[str], said: Sequence[str] = ()) -> str:
+    """Ten hex digits.
 
     Args:
         made_by: files, and folders of modules, whose text is read.
         said: settings.
     """
-    digest = hashlib.sha256("\0".join(said).encode())
+    found = hashlib.sha256("\0".join(said).encode())
     for path in (file for name in made_by for file in _texts(_ROOT / name)):
-        digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    return folder.with_name(f"{folder.name}-{digest.hexdigest()[:10]}")
+        found.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:10]
 
 
 def _texts(path: Path) -> list[Path]:
@@ -115,7 +121,7 @@ def _texts(path: Path) -> list[Path]:
 
 
 def shop(work: Path, events: int, overrides: Sequence[str] = (), name: str = "shop") -> Path:
-    """Landing files of a shop with about so many order lines."""
+    """Landing files of a shop with nearly so many order lines."""
     members = max(1, round(events / LINES_A_MEMBER))
     return simulated(work / f"{name}-{members}", members, DAYS, overrides) / "landing"
 
@@ -146,6 +152,11 @@ def divided(landing: Path, folder: Path, first_night: date) -> tuple[Path, Path]
 
     kept(folder, divide)
     return folder / "history", folder / "nights"
+
+
+def order_lines(landing: Path) -> int:
+    """How many have landed."""
+    return int(ds.dataset(landing / "orders", format="parquet").count_rows())
 
 
 def last_day(landing: Path) -> date:

@@ -15,6 +15,7 @@ from benchmarks import results
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 BEGINS, ENDS = "<!-- the table begins: python -m benchmarks.table -->", "<!-- the table ends -->"
+WORTH_TELLING = 0.02  # of the machine's time
 _HEAD = ("id", "peer", "events", "ours, s", "peer, s", "ratio", "rounds", "goal", "met", "machine while measured")
 
 
@@ -25,9 +26,8 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
 
 def _row(result: Mapping[str, Any]) -> tuple[str, ...]:
     ratios = [each["ratio"] for each in result["rounds"]]
-    seconds, load = result["seconds"], result["load"]
+    seconds = result["seconds"]
     sign = {"at_most": "≤", "at_least": "≥"}[result["comparison"]]
-    others = f"others took {load['others_cores']:.1f} cores" if result["noisy"] else "quiet"
     return (
         result["id"],
         result["peer"],
@@ -38,8 +38,17 @@ def _row(result: Mapping[str, Any]) -> tuple[str, ...]:
         f"{min(ratios):.2f}-{max(ratios):.2f}",
         f"{sign} {result['goal']:g}x",
         "yes" if result["met"] else "**no**",
-        f"{others}, {result['date']}",
+        _machine(result),
     )
+
+
+def _machine(result: Mapping[str, Any]) -> str:
+    """What else the machine did, when, and of which commit, as far as the result says."""
+    load, code = result["load"], result.get("code", {})
+    said = [f"others took {load['others_cores']:.1f} cores" if result["noisy"] else "quiet"]
+    if load.get("steal", 0) > WORTH_TELLING:
+        said.append(f"{100 * load['steal']:.0f} % stolen by the host")
+    return ", ".join([*said, result["date"], *([code["commit"]] if "commit" in code else [])])
 
 
 def _events(events: int | None) -> str:

@@ -10,18 +10,18 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks.landed_lines import SECRET, Lines, lines, no_touches
+from benchmarks.landed_lines import SECRET, Lines, empty, lines
 from benchmarks.simulated_lake import kept, named
 from tenure.contracts import gold
 from tenure.contracts.control import REPLACED
 from tenure.contracts.shop import Shop
-from tenure.contracts.silver import MEMBERS, ORDER_LINES
+from tenure.contracts.silver import CAMPAIGN_TOUCHES, MEMBERS, ORDER_LINES
 from tenure.spark import silver
 from tenure.spark.days import member_days
 from tenure.spark.kept import Kept
 from tenure.spark.mapping import mapped
 from tenure.spark.pseudonyms import with_member_key
-from tenure.spark.schema import conform, struct
+from tenure.spark.schema import conform
 from tenure.spark.totals import member_totals
 
 DAYS_APART, DAYS = 14, 12
@@ -67,18 +67,17 @@ def _build(spark: SparkSession, landed: Lines, to: Path) -> None:
     with Kept() as held:
         rows = mapped(bronze, landed.source.feeds["orders"]).withColumn("feed", F.lit("orders"))
         keyed = with_member_key(rows, SECRET)
-        before, replaced = (spark.createDataFrame([], struct(table)) for table in (ORDER_LINES, REPLACED))
+        before, replaced = (empty(spark, table) for table in (ORDER_LINES, REPLACED))
         judged = silver.orders(keyed, held, landed.source, catalogue, before, replaced, F.lit(landed.newest_day))
         order_lines = held(conform(judged.where("fate is null"), ORDER_LINES))
-        touches = no_touches(spark)
+        touches = empty(spark, CAMPAIGN_TOUCHES)
         _write(member_days(order_lines, touches, shop), to / "member_days")
-        first = silver.first_seen(order_lines, touches)
-        unseen = silver.unregistered(first, spark.createDataFrame([], struct(MEMBERS)))
+        unseen = silver.unregistered(silver.first_seen(order_lines, touches), empty(spark, MEMBERS))
         _write(conform(unseen, MEMBERS), to / "members")
     days = spark.read.parquet(str(to / "member_days"))
-    none = spark.createDataFrame([], struct(gold.MEMBER_TOTALS))
     with Kept() as held:
-        _write(member_totals(days, held, none, days, shop.buckets), to / "member_totals")
+        standing = empty(spark, gold.MEMBER_TOTALS)
+        _write(member_totals(days, held, standing, days, shop.buckets), to / "member_totals")
 
 
 def _write(rows: DataFrame, to: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks import engines, machine, models_by_hand, results, tensors_by_hand
 from benchmarks.measure import Load, Peer, at_most, introduce
+from benchmarks.models_by_hand import judged
 from benchmarks.simulated_lake import SOURCE, Lake, Unequal
 from benchmarks.tensors_by_hand import hold_same_tensors
 from benchmarks.turns import Side, result, take_turns
@@ -23,6 +24,7 @@ from tenure.config.env import Env
 from tenure.config.settings import load
 from tenure.lifecycle.calendar import labelled_days
 from tenure.models.batch import Batch
+from tenure.models.network import Network
 from tenure.tasks.metrics import ROC_AUC
 from tenure.tasks.split import Part
 from tenure.training.factors import periods
@@ -54,7 +56,7 @@ class Trainings:
         self._ready: Ready | None = None
         self._fitted: Fitted | None = None
         self._progress: Progress | None = None
-        self._hand: models_by_hand.Churn | None = None
+        self._hand: Network | None = None
         self._fits_s: dict[str, list[float]] = {"fit_factors": [], "implicit": []}
         self._hand_factors: tuple[models_by_hand.Purchases, models_by_hand.AlternatingLeastSquares] | None = None
 
@@ -106,7 +108,7 @@ class Trainings:
         fit_recommender(self._factors, partial(trained, env=self.env, scale=self._factors.scale))
 
     @property
-    def hand(self) -> tuple[models_by_hand.Churn, models_by_hand.Purchases, models_by_hand.AlternatingLeastSquares]:
+    def hand(self) -> tuple[Network, models_by_hand.Purchases, models_by_hand.AlternatingLeastSquares]:
         """Both models by hand, of the last round."""
         assert self._hand is not None
         assert self._hand_factors is not None
@@ -169,23 +171,24 @@ class Trainings:
     def _hold_equal(self, ready: Ready) -> None:
         """Both trainings saw the same tensors and tell validation rows apart about as well; both recommenders learnt
         from the same pairs."""
-        for part in LEARNT_FROM:
+        tensors = {part: self._tensors(ready, part) for part in LEARNT_FROM}
+        for part, by_hand in tensors.items():
             shard = Shard(reader=ready.reader, inputs=ready.inputs, part=part, rank=0, size=1, held=1)
-            hold_same_tensors(map(shard.bucket, shard.buckets), self._tensors(ready, part), part)
+            hold_same_tensors(map(shard.bucket, shard.buckets), by_hand, part)
         assert self._fitted is not None
         assert self._hand is not None
         assert self._progress is not None
         assert self._hand_factors is not None
         seen = ready.survey.validation
-        ours = self._fitted.scorer.logits(seen.rows)
-        for name, theirs in self._hand.logits.items():
-            pair = [ROC_AUC(seen.labels, ours[name]), ROC_AUC(self._hand.labels, theirs)]
+        ours, (labels, logits) = self._fitted.scorer.logits(seen.rows), judged(self._hand, tensors["validation"])
+        for name, theirs in logits.items():
+            pair = [ROC_AUC(seen.labels, ours[name]), ROC_AUC(labels, theirs)]
             print(f"P15: ROC AUC of {name} on validation: {pair[0]:.4f}, by hand {pair[1]:.4f}", flush=True)
             if abs(pair[0] - pair[1]) > max(AUC_MAY_DIFFER_BY, 2 * _standard_error(pair[0], seen.labels)):
                 raise Unequal(f"the branch {name} reaches a ROC AUC of {pair[0]:.4f}, by hand {pair[1]:.4f}")
-        served, by_hand = self._progress.fitted[-1], self._hand_factors[0].times
-        if served.pairs != by_hand.nnz:
-            raise Unequal(f"{served.pairs:,} pairs of members and items were learnt from, by hand {by_hand.nnz:,}")
+        served, bought = self._progress.fitted[-1], self._hand_factors[0].times
+        if served.pairs != bought.nnz:
+            raise Unequal(f"{served.pairs:,} pairs of members and items were learnt from, by hand {bought.nnz:,}")
 
 
 def _standard_error(roc_auc: float, labels: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""P15's order lines are kept and set aside alike on both sides."""
+"""P15's order lines are kept and set aside alike on both sides, and no column is passed over unsaid."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ pl = pytest.importorskip("polars")
 
 from benchmarks.data_by_hand import FILE  # noqa: E402
 from benchmarks.equality import Differ, hold_equal  # noqa: E402
-from benchmarks.whole_path_data import fates, fates_by_hand  # noqa: E402
+from benchmarks.simulated_lake import Unequal  # noqa: E402
+from benchmarks.whole_path_data import LEFT_OUT, fates, fates_by_hand, told_by_both  # noqa: E402
 
 from tenure.contracts.control import QUARANTINE, REPLACED  # noqa: E402
+from tenure.contracts.gold import LABELS  # noqa: E402
 from tenure.contracts.silver import ORDER_LINES  # noqa: E402
 from tenure.lake.layout import table_path  # noqa: E402
 
@@ -44,3 +46,14 @@ def test_lines_are_counted_by_the_rule_that_took_them_out(tmp_path, aside, is_al
     else:
         with pytest.raises(Differ, match=r"missing|taken_back_same_day"):
             hold_equal(*sides, "Polars")
+
+
+def test_a_column_that_is_missing_by_hand_is_refused_unless_it_is_stated(tmp_path):
+    there = [name for name in LABELS.names if name not in LEFT_OUT["labels"]]
+    for names in (there, there[1:], [*there, "task"]):
+        pl.DataFrame({name: [1] for name in names}).write_parquet(tmp_path / FILE)
+        if names == there:
+            assert told_by_both(LABELS, tmp_path / FILE) == there
+        else:
+            with pytest.raises(Unequal, match="labels by hand lacks"):
+                told_by_both(LABELS, tmp_path / FILE)

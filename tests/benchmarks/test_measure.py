@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
 from benchmarks import measure, results, table
-from benchmarks.measure import Peer, Runner, at_least, at_most, compare, ratio_of
+from benchmarks.measure import Load, Peer, Runner, at_least, at_most, compare, ratio_of
 from benchmarks.neighbours import Neighbours
 from benchmarks.table import BEGINS, ENDS, inserted
 
@@ -152,6 +153,36 @@ def test_the_table_stands_between_its_marks_and_the_rest_of_the_page_stays(clock
     assert page.endswith(f"{ENDS}\nafter\n")
     assert "| P0 | a | 20 M | 3.00 | 1.00 | **3.00x** ours/peer | 3.00-3.00 | ≤ 2x | **no** | quiet, " in page
     assert "old" not in page
+
+
+@pytest.mark.parametrize(
+    ("more", "stolen", "told"),
+    [
+        ({}, 0.02, "quiet, 2026-11-27 |"),
+        ({"code": {"digest": "693f7d6512"}}, 0.0, "quiet, 2026-11-27 |"),
+        ({"code": {"digest": "693f7d6512", "commit": "421b7e2"}}, 0.0, "quiet, 2026-11-27, 421b7e2 |"),
+        ({}, 0.052, "quiet, 5 % stolen by the host, 2026-11-27 |"),
+    ],
+)
+def test_the_table_says_of_which_commit_a_result_is_and_what_the_host_stole(clock, more, stolen, told):
+    clock.seconds, clock.others = [1.0] * 4, replace(QUIET, stolen=stolen)
+    (result,) = compare("P0", of("ours", []), [against("a", [])], rounds=1, equal=lambda peer: None, noisy=True)
+    row = table.table([{**result, "date": "2026-11-27", **more}]).splitlines()[-1]
+    assert row.endswith(told)
+
+
+def test_of_all_passes_the_largest_share_that_the_host_stole_is_told():
+    load = Load(noisy=True)
+    for stolen in (0.01, 0.04, 0.02):
+        load.during("ours", replace(QUIET, stolen=stolen))
+    assert load.said["steal"] == 0.04
+
+
+def test_a_result_from_before_commits_and_stolen_time_were_told_is_shown_as_it_was():
+    (first, *_) = results.read()
+    older = {key: value for key, value in first.items() if key != "code"}
+    older |= {"noisy": False, "load": {"others_cores": 0.0}}
+    assert table.table([older]).splitlines()[-1].endswith(f"| quiet, {first['date']} |")
 
 
 def test_the_table_of_the_page_is_the_generated_one(tmp_path, capsys):

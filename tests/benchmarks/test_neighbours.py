@@ -113,3 +113,24 @@ def test_a_whole_family_that_ends_counts_once(proc):
 def test_children_that_nobody_waited_for_take_nothing_off_what_their_parent_took(proc):
     seen = others(proc, [(100, 1, 0), (7, 1, 0), (8, 7, 90.0)], [(7, 1, 4.0)], ended=[8])
     assert seen.cores == 0.4
+
+
+def stat(proc, steal, idle):
+    """All cores' ticks: one each of five kinds, the idle ones, the stolen ones, and a guest's, which are users' too."""
+    (proc.folder / "stat").write_text(f"cpu  1 1 1 {idle} 1 1 0 {steal} 1 0\ncpu0 9 9 9 9 9 9 9 9 9 9\n")
+
+
+@pytest.mark.parametrize("others_there", [[], [(7, 1, 0)]])
+def test_what_the_host_took_meanwhile_is_its_share_of_all_time(proc, others_there):
+    proc(100, 1, 0)
+    for each in others_there:
+        proc(*each)
+    watch = Watch(proc.folder, own=100)
+    for steal, idle in ((1000, 500), (1003, 540), (1005, 595)):
+        stat(proc, steal, idle)
+        watch.look(is_first=idle == 500)
+    assert watch.seen.stolen == 0.05
+
+
+def test_where_nothing_tells_of_the_host_it_took_nothing(proc):
+    assert others(proc, [(100, 1, 0)], [(100, 1, 1.0)]).stolen == 0.0

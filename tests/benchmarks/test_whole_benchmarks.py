@@ -53,6 +53,6 @@ def test_a_benchmark_finds_both_sides_equal_and_tells_of_every_peer(name: str, t
     found = json.loads((tmp_path / "results" / f"{id}.json").read_text())
     assert [result["peer"] for result in found] == PEERS[name]
     for result in found:
-        assert {"id", "peer", "ratio", "goal", "met", "rounds", "versions", "machine", "load"} <= result.keys()
+        assert {"id", "peer", "ratio", "goal", "met", "rounds", "versions", "machine", "load", "code"} <= result.keys()
         assert len(result["rounds"]) == 1
         assert result["seconds"]["ours"].get("start", 1) > 0  # a peak of memory has none
