@@ -3,12 +3,12 @@
     python -m benchmarks.p4d_tensors --events 20000000
     make bench-data ONLY=P4d
 
-Ours is what the loop of ``conf/train/churn.yaml`` does until the network has its inputs: labels, features and visits of
-a bucket merged by member, cut at each ``as_of``, encoded, shuffled, in batches, and of each batch the inputs that the
-network reads (``Pieces``). The scan decodes the same columns of the same tables, drops the days that are not trained
-on, and does nothing with them. Both are told in training rows a second: once for the first epoch, in which everything
-is read, and once for as many epochs as that training has. Of these ours has the later ones from memory
-(``reading.buckets_in_memory``), and there is a scan for each.
+Ours is what the workers of ``conf/train/churn.yaml``, each a process, do until the network has its inputs: labels,
+features and visits of a bucket merged by member, cut at each ``as_of``, encoded, shuffled, in batches, and of each
+batch the inputs that the network reads (``Pieces``). The scan decodes the same columns of the same tables, drops the
+days that are not trained on, and does nothing with them. Both are told in training rows a second: once for the first
+epoch, in which everything is read, and once for as many epochs as that training has. Of these ours has the later ones
+from memory (``reading.buckets_in_memory``), and there is a scan for each.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from benchmarks.gold_build import released
 from benchmarks.measure import Peer, Runner, at_least, compare
 from benchmarks.scanned_rows import hold_same, of_batches, of_scan
 from benchmarks.simulated_lake import SOURCE, Lake, Unequal
+from benchmarks.training_workers import Epochs, Workers
 from tenure.config.settings import load
 from tenure.contracts.gold import LABELS
 from tenure.contracts.table import Table
@@ -52,15 +53,16 @@ class Reading:
     ready: Ready
     start_s: float
 
-    def shard(self) -> Shard:
-        """A worker's share, nothing read yet: here all buckets, as a training with one worker has."""
+    def shard(self, rank: int = 0, size: int = 1) -> Shard:
+        """A worker's share of the buckets, nothing read yet."""
         ready = self.ready
         held = ready.config.reading.buckets_in_memory
-        return Shard(reader=ready.reader, inputs=ready.inputs, part="train", rank=0, size=1, held=held)
+        return Shard(reader=ready.reader, inputs=ready.inputs, part="train", rank=rank, size=size, held=held)
 
-    def epochs(self, count: int) -> int:
-        """Goes through all batches of so many epochs and makes the network's inputs of each; how many rows they had."""
-        shard, loop, read, rows = self.shard(), self.ready.config.loop, self.read_by_network, 0
+    def epochs(self, count: int, rank: int, size: int) -> int:
+        """Goes through a worker's batches of so many epochs and makes the network's inputs of each; how many rows they
+        had."""
+        shard, loop, read, rows = self.shard(rank, size), self.ready.config.loop, self.read_by_network, 0
         for epoch in range(count):
             for batch in shard.batches(seed=self.ready.config.seed, epoch=epoch, batch_rows=loop.batch_rows):
                 rows += len(read(batch)[0])
@@ -138,9 +140,17 @@ def run(arguments: Arguments) -> list[results.Result]:
     engines.end_spark(spark)
     ready, start_s = engines.started(lambda: prepare(settings(lake)))
     reading = Reading(ready, start_s)
-    torch.set_num_threads(reading.ready.config.scale.threads_per_worker)  # as the loop does
     lines = simulated_lake.order_lines(lake.landing)
-    return [each for epochs in (1, epochs_of(reading)) for each in measured(reading, epochs, lines, arguments)]
+    with Workers(partial(worker, lake), ready.config.scale.workers) as workers:
+        parts = [measured(reading, workers, count, lines, arguments) for count in (1, epochs_of(reading))]
+    return [each for part in parts for each in part]
+
+
+def worker(lake: Lake, rank: int, size: int) -> Epochs:
+    """One of ``size``, which has looked at every row and fitted the inputs as the training does once for all."""
+    reading = Reading(prepare(settings(lake)), 0.0)
+    torch.set_num_threads(reading.ready.config.scale.threads_per_worker)  # as the loop does
+    return partial(reading.epochs, rank=rank, size=size)
 
 
 def settings(lake: Lake) -> FitTask:
@@ -153,17 +163,21 @@ def epochs_of(reading: Reading) -> int:
     return loop.pretraining_epochs + loop.epochs
 
 
-def measured(reading: Reading, epochs: int, lines: int, arguments: Arguments) -> list[results.Result]:
+def measured(reading: Reading, workers: Workers, epochs: int, lines: int, arguments: Arguments) -> list[results.Result]:
     name = "PyArrow scan" if epochs == 1 else f"PyArrow scans, {epochs} epochs"
     work = float(reading.rows * epochs)
-    threads = {"threads": machine.cores()}
+    threads, config = {"threads": machine.cores()}, reading.ready.config
     return compare(
         "P4d",
         Runner(
             name="tensors",
-            run=partial(reading.epochs, epochs),
+            run=partial(workers.epochs, epochs),
             work=work,
-            settings={"processes": 1, "buckets in memory": reading.ready.config.reading.buckets_in_memory},
+            settings={
+                "processes": config.scale.workers,
+                "threads of each": config.scale.threads_per_worker,
+                "buckets in memory": config.reading.buckets_in_memory,
+            },
             start_s=reading.start_s,
         ),
         [
