@@ -83,7 +83,6 @@ class Day:
     leavers: Leavers
     campaign: Campaign | None
     consent_changes: Flags  # (purposes, N)
-    tier_before: Ints
 
 
 class Life:
@@ -98,7 +97,6 @@ class Life:
     def live(self, state: State, day: int, *, treated: Flags | None = None) -> Day:
         """Moves the state by a day and tells what happened. ``treated`` (N,) overrules who a starting campaign
         addresses, for the world that might have been."""
-        tier_before = state.tier.copy()
         self.settle(state, day)
         changes = consent.change(self.story.consent, self.members, state, day)
         campaign = self._campaign(state, day, treated)
@@ -111,7 +109,7 @@ class Life:
         faded = self._fade(state, day, orders)
         self._believe(state, orders, leave, order, day)
         pain = incidents.price_pain(self.story, self.world.catalogue, self.members, day)
-        return Day(day, shelf, orders, ahead, pain, upset.followed_by(faded), campaign, changes, tier_before)
+        return Day(day, shelf, orders, ahead, pain, upset.followed_by(faded), campaign, changes)
 
     def settle(self, state: State, day: int) -> None:
         """What the day brings whatever members do: reviews of tiers, harm that fades or is felt."""
