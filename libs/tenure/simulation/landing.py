@@ -35,8 +35,7 @@ class Files:
         self.rows: dict[str, int] = {}
 
     def land(self, feed: str, day: date, columns: Mapping[str, pa.Array]) -> None:
-        """Writes the day's rows of a feed; nothing where there are none, and then an earlier file would stay: a
-        simulation begins with an empty folder."""
+        """Writes the day's rows of a feed; nothing where there are none."""
         landing = Path(NIGHTS, day.isoformat()) if day >= self._first_night else Path(LANDING)
         self._write(self._folder / landing / feed / day.isoformat(), feed, pa.table(printed(columns)), self._format)
 
