@@ -8,6 +8,10 @@ from __future__ import annotations
 from tenure.contracts.landing import MEMBER_ID
 from tenure.contracts.table import Column, Kind, Layer, Table
 
+# What is told of rows that are right, though something is unusual about them.
+LATE_FILE = "late_file"
+SALE_STRUCK = "sale_struck"
+NO_RULE = "none"
 _AS_OF = Column(name="as_of", kind=Kind.DAY, says="the day before which everything in the row happened")
 
 
@@ -140,7 +144,8 @@ TRUE_PAYMENTS = _truth(
 TRUE_FAULTS = _truth(
     "true_faults",
     "Every fault that was injected into the landing files: the row, the rule that should find it. Nothing is wrong "
-    "with rows of late_file, which came later, and of sale_struck, which take back a sale that was struck.",
+    f"with rows of {LATE_FILE}, which came later, and of {SALE_STRUCK}, which take back a sale that was struck; their "
+    f"rule is {NO_RULE}.",
     ("table", "export_id", "fault"),
     Column(name="table", kind=Kind.TEXT, says="the raw table"),
     Column(name="export_id", kind=Kind.KEY, says="the row's number in the shop's export; an exact copy shares it"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
-from tenure.simulation.chance import Chance, Places
+from tenure.simulation.chance import Chance, Flags, Ints, Places
 
 A = TypeVar("A", bound="Aligned")
 
@@ -28,6 +29,13 @@ class Aligned:
 
     def _each(self: A, change: Any) -> A:
         return replace(self, **{f.name: change(getattr(self, f.name)) for f in fields(self)})  # type: ignore[arg-type,type-var]
+
+
+def each_of(values: Ints, among: Flags | None = None) -> Iterator[tuple[int, Ints]]:
+    """Each of the ``values`` (n,), in order, with the places that have it; or those of them that are ``among`` (n,)."""
+    counts = np.ones(len(values), dtype=bool) if among is None else among
+    for value in np.unique(values[counts]):
+        yield int(value), np.flatnonzero(counts & (values == value))
 
 
 def end_to_end(one: Any, other: Any) -> Any:

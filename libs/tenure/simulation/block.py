@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from tenure.simulation.aligned import each_of
 from tenure.simulation.calendar import MICROSECONDS
-from tenure.simulation.chance import Chance, Ints, Places
+from tenure.simulation.chance import Chance, Flags, Ints, Places
 from tenure.simulation.landing import Words, days
 from tenure.simulation.life import World
 from tenure.simulation.members import NOBODY, Members, member_id
@@ -64,6 +66,11 @@ class Diary(Generic[T]):
 
     def note(self, day: int, what: T) -> None:
         self._pages.setdefault(day, []).append(what)
+
+    def note_each(self, due: Ints, tell: Callable[[Places], T], among: Flags | None = None) -> None:
+        """Notes, on each day of ``due`` (n,), what is told of the places that are due then; or of those ``among``."""
+        for day, places in each_of(due, among):
+            self.note(day, tell(places))
 
     def open(self, day: int) -> list[T]:
         return self._pages.pop(day, [])

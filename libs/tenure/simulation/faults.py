@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tenure.contracts.truth import TRUE_FAULTS
+from tenure.contracts.truth import LATE_FILE, NO_RULE, SALE_STRUCK, TRUE_FAULTS
+from tenure.simulation.aligned import each_of
 from tenure.simulation.block import Block, Diary
 from tenure.simulation.calendar import DAY_US, MICROSECONDS
 from tenure.simulation.catalogue import Catalogue
@@ -30,18 +31,17 @@ from tenure.simulation.tills import Receipts
 
 KINDS = (
     *("exact_duplicate", "key_duplicate", "near_duplicate", "gap", "out_of_range", "negative_price", "mistyped"),
-    *("broken_encoding", "late_file", "clock_skew", "unknown_member", "unknown_product", "return_without_sale"),
+    *("broken_encoding", LATE_FILE, "clock_skew", "unknown_member", "unknown_product", "return_without_sale"),
 )
 _OF_SALES = ("near_duplicate", "out_of_range", "negative_price", "return_without_sale")  # the others strike returns too
-SALE_STRUCK = "sale_struck"
 # After one of these a sale is no longer in the shop's books as it was, or not by the time that it comes back.
 _MOVING = frozenset(
     {
-        *("gap", "out_of_range", "negative_price", "mistyped", "broken_encoding", "late_file", "clock_skew"),
+        *("gap", "out_of_range", "negative_price", "mistyped", "broken_encoding", LATE_FILE, "clock_skew"),
         *("unknown_member", "unknown_product"),
     }
 )
-_SEPARABLE = frozenset(KINDS) - {"near_duplicate", "out_of_range", "clock_skew", "late_file"}
+_SEPARABLE = frozenset(KINDS) - {"near_duplicate", "out_of_range", "clock_skew", LATE_FILE}
 # Columns in which a fault may put another text; in a small catalogue "sku" would come as a dictionary otherwise.
 _TEXTS = ("sku", "units", "amount", "discount", "coupon", "sold_at", "store")
 _MISSING = {"sku": "product_id", "units": "quantity", "amount": "paid_minor", "sold_at": "occurred_at"}
@@ -200,7 +200,7 @@ class _Day:
         self.added: list[pa.Table] = []
         self.late: list[tuple[int, _Parcel]] = []
         self.found: list[_Fault] = []
-        self._orphans = _Fault(SALE_STRUCK, orphans, "none", None, np.full(len(orphans), np.nan))
+        self._orphans = _Fault(SALE_STRUCK, orphans, NO_RULE, None, np.full(len(orphans), np.nan))
 
     def strike(self, kind: str, places: Ints, chance: Chance) -> None:
         strikes: dict[str, Callable[[Ints, Chance], None]] = {name: getattr(self, f"_{name}") for name in KINDS}
@@ -222,9 +222,9 @@ class _Day:
         # By the store as it was before any text was garbled.
         honest = pa.concat_tables([self._honest.filter(pa.array(self.is_kept)), *self.added])
         delay = days_late[_store_places(honest, [*self._block.story.sessions.stores])]
-        for late in np.unique(delay):
-            rows = here.filter(pa.array(delay == late))
-            yield int(late), self._whole_file(rows, int(late)) if late else _Parcel(rows, self._found_in(rows))
+        for late, own in each_of(delay):
+            rows = here.take(pa.array(own))
+            yield late, self._whole_file(rows, late) if late else _Parcel(rows, self._found_in(rows))
 
     def _found_in(self, rows: pa.Table) -> list[_Fault]:
         ids = rows["export_id"].to_numpy()
@@ -236,7 +236,7 @@ class _Day:
         wrong = [fault.export_id for fault in found if fault.kind != SALE_STRUCK]
         struck = np.concatenate([np.zeros(0, dtype=np.int64), *wrong])
         right = np.setdiff1d(rows["export_id"].to_numpy(), struck)
-        late = _Fault("late_file", right, "none", None, np.full(len(right), float(days_late)))
+        late = _Fault(LATE_FILE, right, NO_RULE, None, np.full(len(right), float(days_late)))
         due = self._block.exported_on(self._day + days_late, rows.num_rows)
         return _Parcel(_with(rows, "exported_on", due), [*found, late])
 
@@ -330,13 +330,13 @@ class _Day:
     def _late_file(self, places: Ints, chance: Chance) -> None:
         """Nothing is wrong with these rows but that they come days later."""
         delay = 1 + chance.exponential(self._settings.mean_days_late, "days late").astype(np.int64)
-        for days_late in np.unique(delay):
-            mine = places[delay == days_late]
-            due = self._block.exported_on(self._day + int(days_late), len(mine))
+        for days_late, own in each_of(delay):
+            mine = places[own]
+            due = self._block.exported_on(self._day + days_late, len(mine))
             ids = self._ids[mine]
-            late = _Fault("late_file", ids, "none", None, np.full(len(mine), float(days_late)))
+            late = _Fault(LATE_FILE, ids, NO_RULE, None, np.full(len(mine), float(days_late)))
             parcel = _Parcel(_with(self._at(mine), "exported_on", due), [late, self._orphans.among(ids)])
-            self.late.append((int(days_late), parcel))
+            self.late.append((days_late, parcel))
         self.is_kept[places] = False
 
     def _clock_skew(self, places: Ints, chance: Chance) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tenure.simulation.aligned import each_of
 from tenure.simulation.baskets import IN_STOCK, Lines
 from tenure.simulation.catalogue import Catalogue
 from tenure.simulation.chance import Chance, Flags, Floats, Ints
@@ -75,9 +76,8 @@ def foresee(story: Story, members: Members, owner: Ints, lines: Lines, fate: Fat
     named = []
     for cause, felt_on, size in found:
         effect = incidents.effects[CAUSES[cause]] * size * patience
-        for when in np.unique(felt_on[size > 0]):
-            hit = np.flatnonzero((size > 0) & (felt_on == when))
-            named.append(Incident(cause, int(when), owner[hit], effect[hit]))
+        for when, hit in each_of(felt_on, size > 0):
+            named.append(Incident(cause, when, owner[hit], effect[hit]))
     return named
 
 

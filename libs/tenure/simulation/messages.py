@@ -135,10 +135,8 @@ class MessageDesk:
             (today, QUESTION, curious, None),
         )
         for on, intent, is_asked, is_unanswered in found:
-            for when in np.unique(on[is_asked]):
-                places = np.flatnonzero(is_asked & (on == when))
-                ignored = None if is_unanswered is None else is_unanswered[places]
-                self._coming.note(int(when), _asked(member[places], number[places], intent, ignored))
+            wanted = _asked(member, number, intent, is_unanswered)
+            self._coming.note_each(on, wanted.take, is_asked)
 
     def _goodbyes(self, state: State, day: Day) -> Asked:
         """Who withdraws consent to marketing says so."""
@@ -157,8 +155,7 @@ class MessageDesk:
         closes = np.where(
             asked.is_unanswered, day + self._settings.given_up_after_days, self._days_of(tickets.answered_at, day)
         )
-        for last in np.unique(closes):
-            self._open.note(int(last), tickets.take(np.flatnonzero(closes == last)))
+        self._open.note_each(closes, tickets.take)
         closed = tickets.take(np.zeros(0, np.int64))
         for part in self._open.open(day):
             closed = closed.followed_by(part)

@@ -127,9 +127,9 @@ class PaymentDesk:
         later = chance.exponential(self._fraud.reported_after_days, "until reported").astype(np.int64)
         delay = self._fraud.reported_from_days + later
         delay += np.where(payments.kind == ABUSE, self._block.story.returns.within_days, 0)
-        for when in np.unique(delay[is_reported]):
-            places = np.flatnonzero(is_reported & (delay == when))
-            self._reported.note(day + int(when), _Reported(payments.number[places], payments.kind[places]))
+        self._reported.note_each(
+            day + delay, lambda places: _Reported(payments.number[places], payments.kind[places]), is_reported
+        )
 
     def rows(self, payments: Payments, day: int) -> Columns:
         chance = self._block.members.chance.take(payments.member)

@@ -189,8 +189,7 @@ class Sessions:
             lines.product[written],
             np.clip(np.rint(stars), 1, 5).astype(np.int64),
         )
-        for when in np.unique(on):
-            self._reviews.note(int(when), reviews.take(np.flatnonzero(on == when)))
+        self._reviews.note_each(on, reviews.take)
 
     def _single_steps(self, day: int, back: list[GoodsBack], new: Ints, asked: Asked) -> list[Steps]:
         newcomers = new[self._block.members.joined[new] == day]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -149,8 +150,7 @@ class Tills:
         comes_back &= ~receipts.is_theft[lines.order]
         delay = story.after_days + np.floor(receipts.chance.uniform("until it comes back") * story.within_days)
         on = (day.day + delay.astype(np.int64) + receipts.days_late)[lines.order]
-        for when in np.unique(on[comes_back]):
-            self._coming_back.note(int(when), _goods_back(receipts, np.flatnonzero(comes_back & (on == when))))
+        self._coming_back.note_each(on, partial(_goods_back, receipts), comes_back)
         return replace(receipts, comes_back=comes_back)
 
     def take_back(self, day: int) -> list[GoodsBack]:

@@ -10,9 +10,10 @@ from tests.unit.simulation.numbers import made_of
 from tests.unit.simulation.small_shop import rows, small_shop, table
 
 from tenure.config.usual_rules import MISREAD
+from tenure.contracts.truth import LATE_FILE, SALE_STRUCK
 from tenure.simulation.calendar import Calendar
 from tenure.simulation.catalogue import Catalogue
-from tenure.simulation.faults import COPY, KINDS, SALE_STRUCK, STRAY, TWIN, _Bought
+from tenure.simulation.faults import COPY, KINDS, STRAY, TWIN, _Bought
 from tenure.simulation.numbering import LINES_AN_ORDER
 from tenure.simulation.simulate import simulate
 
@@ -24,7 +25,7 @@ SIZE = (
 ON_SALES_ALONE = {"near_duplicate", "out_of_range", "negative_price", "return_without_sale"}
 # Faults after which a sale is not found where it was, or not in time.
 MOVING = {
-    *("gap", "out_of_range", "negative_price", "mistyped", "broken_encoding", "late_file", "clock_skew"),
+    *("gap", "out_of_range", "negative_price", "mistyped", "broken_encoding", LATE_FILE, "clock_skew"),
     *("unknown_member", "unknown_product"),
 }
 
@@ -112,7 +113,7 @@ def test_key_duplicates_differ_in_the_amount_alone_and_the_dearer_one_is_told(fa
         assert (pairs[column].astype(str) == pairs[f"{column}_first"].astype(str)).all(), column
     assert (pairs.amount.abs() > pairs.amount_first.abs()).all()
     assert ((pairs.amount < 0) == pairs.is_return).all()
-    assert set(told[told.export_id.isin(pairs.export_id_first)].fault) <= {"late_file", SALE_STRUCK}  # right ones
+    assert set(told[told.export_id.isin(pairs.export_id_first)].fault) <= {LATE_FILE, SALE_STRUCK}  # right ones
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_a_near_duplicate_is_the_same_line_a_little_later_under_another_number(
 
 
 def test_late_rows_land_on_the_day_on_which_they_come(faulty: Path, told: pd.DataFrame) -> None:
-    late = of(faulty, told, "late_file")
+    late = of(faulty, told, LATE_FILE)
     delay = pd.to_datetime(late.exported_on) - pd.to_datetime(late.sold_at).dt.tz_localize(None).dt.normalize()
     assert ((delay.dt.days - late.magnitude).abs() <= 1).all()  # the local day may be the one after UTC's
     folders = {row[:10] for row in rows(faulty, "landing/orders")}
@@ -222,7 +223,7 @@ def test_a_stores_whole_file_of_a_day_may_come_later(clean: Path, faulty: Path, 
     whole = late.is_late.agg(["all", "size"]).query("all and size > 20")
     assert len(whole) > 0
     struck = told[told.export_id.isin(lines[lines.came > lines.exported_on].index)]
-    assert len(set(struck.fault) - {"late_file", SALE_STRUCK}) > 1  # what is wrong in the file comes later with it
+    assert len(set(struck.fault) - {LATE_FILE, SALE_STRUCK}) > 1  # what is wrong in the file comes later with it
 
 
 def test_what_comes_back_without_a_sale_was_never_bought_and_looks_like_other_returns(
@@ -274,7 +275,7 @@ def test_lines_that_come_back_are_struck_as_often_as_others(clean: Path, told: p
     lines = landed(clean)
     line = numbers(lines.export_id)
     comes_back = np.isin(line + LINES_AN_ORDER, line[lines.is_return])[~lines.is_return]
-    single = told[~told.fault.isin({"late_file", SALE_STRUCK})]  # a store's late file strikes many at once
+    single = told[~told.fault.isin({LATE_FILE, SALE_STRUCK})]  # a store's late file strikes many at once
     is_struck = np.isin(line[~lines.is_return], numbers(single.export_id))
     share, other = is_struck[comes_back].mean(), is_struck[~comes_back].mean()
     assert comes_back.sum() > 500
@@ -285,7 +286,7 @@ def test_returns_are_struck_by_what_can_strike_a_return(faulty: Path, told: pd.D
     lines = landed(faulty)
     honest = lines[lines.is_return & ~lines.export_id.isin(told[told.fault == "return_without_sale"].export_id)]
     struck = set(told[told.export_id.isin(honest.export_id)].fault) - {SALE_STRUCK}
-    assert {"gap", "unknown_member", "late_file"} < struck
+    assert {"gap", "unknown_member", LATE_FILE} < struck
     assert struck.isdisjoint(ON_SALES_ALONE)
 
 
@@ -309,7 +310,7 @@ def test_a_return_in_a_stores_late_file_is_told_of_its_struck_sale_there(tmp_pat
     simulate(small_shop(tmp_path, *SIZE, "faults.late_day=0.5", "faults.strength=1"))
     told, lines = table(tmp_path / "truth", "true_faults").to_pandas(), landed(tmp_path)
     orphans = told[told.fault == SALE_STRUCK]
-    late = orphans[orphans.export_id.isin(told[told.fault == "late_file"].export_id)]
+    late = orphans[orphans.export_id.isin(told[told.fault == LATE_FILE].export_id)]
     assert len(late)
     came = lines.drop_duplicates("export_id").set_index("export_id").exported_on
     assert (late.landed_on.to_numpy() == came.loc[late.export_id].to_numpy()).all()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 from tests.unit.simulation.small_shop import small_shop, table
 
-from tenure.simulation.faults import KINDS, SALE_STRUCK
+from tenure.contracts.truth import SALE_STRUCK
+from tenure.simulation.faults import KINDS
 from tenure.simulation.settings import FEEDS
 from tenure.simulation.simulate import STORY_VERSION, simulate
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from tenure.contracts.landing import RAW_ORDERS
 from tenure.contracts.rules import EXACT_DUPLICATE, RETURN_WITHOUT_SALE
-from tenure.contracts.truth import TRUE_FAULTS
+from tenure.contracts.truth import LATE_FILE, NO_RULE, SALE_STRUCK, TRUE_FAULTS
 from tenure.lake.release import Release
 from tenure.report.curves import Curve, Floats, precision_recall
 from tenure.report.truth.lines import Lines, order_lines
@@ -25,10 +25,7 @@ from tenure.report.truth.told import Told
 
 GOAL = 0.99  # precision and recall, each, of what can be told apart
 GOAL_OF_BEST = 0.9  # the shipped limit's F1 by that of the best rule that reads the same number, of what cannot
-NO_RULE = "none"  # of rows that are right, though something is unusual about them
 COPY = EXACT_DUPLICATE  # the fault, and the rule that finds it: one row of each number is right
-LATE = "late_file"
-SALE_STRUCK = "sale_struck"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,8 +171,8 @@ def _f1(curve: Curve) -> Floats:
 
 
 def _clean_rows(struck: pa.Table, lines: Lines) -> CleanRows:
-    late, copied = _ids(struck, LATE), _ids(struck, COPY)
-    is_right = pc.is_in(struck["fault"], pa.array([LATE, SALE_STRUCK, COPY]))
+    late, copied = _ids(struck, LATE_FILE), _ids(struck, COPY)
+    is_right = pc.is_in(struck["fault"], pa.array([LATE_FILE, SALE_STRUCK, COPY]))
     wrong = np.unique(struck.filter(pc.invert(is_right))["export_id"].to_numpy())
     orphans = np.setdiff1d(_ids(struck, SALE_STRUCK), wrong)
     gone = np.setdiff1d(copied, lines.ids(lines.kept))  # every copy of them
