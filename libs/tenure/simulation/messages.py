@@ -135,8 +135,8 @@ class MessageDesk:
             (today, QUESTION, curious, None),
         )
         for on, intent, is_asked, is_unanswered in found:
-            wanted = _asked(member, number, intent, is_unanswered)
-            self._coming.note_each(on, wanted.take, is_asked)
+            asked = _asked(member, number, intent, is_unanswered)
+            self._coming.note_each(on, asked.take, is_asked)
 
     def _goodbyes(self, state: State, day: Day) -> Asked:
         """Who withdraws consent to marketing says so."""
